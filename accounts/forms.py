@@ -1,0 +1,251 @@
+"""What people type on the pages about people. Forms shape and check; operations decide and save."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.access import visible_households, visible_users
+from accounts.domain.questionnaire import (
+    HORIZON_YEARS_MAX,
+    HORIZON_YEARS_MIN,
+    SECTIONS,
+    UNSURE,
+    AnswersRefused,
+    Question,
+    TalkToAdvisor,
+    read_answers,
+)
+from accounts.domain.roles import Role
+
+ROLE_LABELS = {Role.CLIENT: "Client", Role.ADVISOR: "Advisor", Role.ADMIN: "Administrator"}
+STAFF_ROLES = [(role, ROLE_LABELS[role]) for role in (Role.ADVISOR, Role.ADMIN)]
+JOURNAL_AREAS = {
+    "": "Everything",
+    "accounts": "People and wishes",
+    "portfolios": "Books, prices and models",
+    "rebalancer": "Checks, proposals and orders",
+}
+
+
+class SignInForm(AuthenticationForm):
+    """E-mail and password; while a wait is on, nothing is even tried."""
+
+    error_messages = {
+        "invalid_login": "E-mail and password do not match.",
+        "inactive": "E-mail and password do not match.",
+    }
+
+    def __init__(
+        self, request: HttpRequest | None = None, *args: Any, wait_seconds: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.wait_seconds = wait_seconds
+
+    def clean(self) -> dict[str, Any]:
+        """Check the pair, unless these attempts come too fast.
+
+        :raises ValidationError: when the pair does not match, or it is too early to try again.
+        """
+        if self.wait_seconds:
+            raise ValidationError(
+                f"Too many attempts. Please wait {_duration(self.wait_seconds)} and try again.",
+                code="throttled",
+            )
+        return super().clean()
+
+
+class QuestionnaireForm(forms.Form):
+    """The risk questionnaire, one field a question, by section."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.talk_to_advisor: TalkToAdvisor | None = None
+        for section in SECTIONS:
+            for question in section.questions:
+                self.fields.update(_question_fields(question))
+                # Whoever ticks "I don't know" need not give a figure as well.
+                if self.data.get(f"{question.code}_{UNSURE}"):
+                    self.fields[question.code].required = False
+
+    def sections(self) -> list[dict[str, Any]]:
+        """Return title, introduction and fields of each section, for the page."""
+        return [
+            {
+                "title": section.title,
+                "introduction": section.introduction,
+                "fields": [
+                    self[name]
+                    for question in section.questions
+                    for name in _question_fields(question)
+                ],
+            }
+            for section in SECTIONS
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Read the answers as the domain does, so that both refuse in the same words.
+
+        :raises ValidationError: when something is answered with "I don't know".
+        """
+        answers = {}
+        for section in SECTIONS:
+            for question in section.questions:
+                is_unsure = self.cleaned_data.get(f"{question.code}_{UNSURE}", False)
+                answers[question.code] = (
+                    UNSURE if is_unsure else self.cleaned_data.get(question.code, "")
+                )
+        try:
+            read_answers(answers)
+        except AnswersRefused as refusal:
+            for code, problem in refusal.problems.items():
+                if code not in self.errors:
+                    self.add_error(code, problem)
+        except TalkToAdvisor as refusal:
+            self.talk_to_advisor = refusal
+            raise ValidationError(str(refusal), code="talk_to_advisor") from refusal
+        return {"answers": answers}
+
+
+class InviteForm(forms.Form):
+    """Somebody new, who will choose a password through a one-time link."""
+
+    name = forms.CharField(max_length=120)
+    email = forms.EmailField(label="E-mail", max_length=254)
+    role = forms.ChoiceField(choices=list(ROLE_LABELS.items()))
+    household: "forms.ModelChoiceField[Any]" = forms.ModelChoiceField(
+        queryset=None,
+        to_field_name="public_id",
+        required=False,
+        empty_label="None",
+        help_text="For clients only: the household whose portfolios they see.",
+    )
+
+    def __init__(self, user: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer(self, "household", visible_households(user).order_by("name"))
+
+    def clean(self) -> dict[str, Any]:
+        """Check that clients have a household and staff have none."""
+        facts = super().clean() or {}
+        is_client = facts.get("role") == Role.CLIENT
+        if is_client and not facts.get("household") and "household" not in self.errors:
+            self.add_error("household", "A client belongs to a household.")
+        if not is_client and facts.get("household"):
+            self.add_error("household", "Only a client belongs to a household.")
+        return facts
+
+
+class RoleForm(forms.Form):
+    """A new role for a member of staff."""
+
+    role = forms.ChoiceField(choices=STAFF_ROLES)
+
+
+class TaxRatesForm(forms.Form):
+    """Tax rates as people write them, in percent; the cleaned values are fractions."""
+
+    short_term_rate = forms.DecimalField(
+        label="Tax on gains of a year or less",
+        min_value=0,
+        max_value=100,
+        max_digits=8,
+        decimal_places=5,
+    )
+    long_term_rate = forms.DecimalField(
+        label="Tax on gains of more than a year",
+        min_value=0,
+        max_value=100,
+        max_digits=8,
+        decimal_places=5,
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Turn percent into fractions."""
+        facts = super().clean() or {}
+        for name in ("short_term_rate", "long_term_rate"):
+            if facts.get(name) is not None:
+                facts[name] = facts[name] / Decimal(100)
+        return facts
+
+
+class HouseholdForm(TaxRatesForm):
+    """A new household."""
+
+    field_order = ("name", "short_term_rate", "long_term_rate")
+    name = forms.CharField(max_length=120, help_text="As the advisors will know it.")
+
+
+class AssignmentForm(forms.Form):
+    """An advisor for a household."""
+
+    advisor: "forms.ModelChoiceField[Any]" = forms.ModelChoiceField(
+        queryset=None, to_field_name="public_id", empty_label="Pick one"
+    )
+    is_lead = forms.BooleanField(label="Leads the advice", required=False)
+
+    def __init__(self, user: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        advisors = visible_users(user).filter(role=Role.ADVISOR, is_active=True)
+        _offer(self, "advisor", advisors.order_by("name"))
+
+
+class JournalForm(forms.Form):
+    """What to look for in the journal."""
+
+    words = forms.CharField(label="Words", max_length=80, required=False)
+    area = forms.ChoiceField(choices=list(JOURNAL_AREAS.items()), required=False)
+    from_date = forms.DateField(
+        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    to_date = forms.DateField(
+        label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+
+def _question_fields(question: Question) -> dict[str, forms.Field]:
+    """Return the field of a question; one that asks for a figure has a box for not knowing."""
+    if question.choices:
+        choices = [(choice.code, choice.label) for choice in question.choices]
+        field: forms.Field = forms.ChoiceField(
+            label=question.text,
+            help_text=question.help_text,
+            choices=[*choices, (UNSURE, "I don't know")],
+            widget=forms.RadioSelect,
+            error_messages={"required": "Please answer this question."},
+        )
+        return {question.code: field}
+    attributes = {"inputmode": "decimal", "autocomplete": "off"}
+    if question.code == "horizon_years":
+        attributes = {
+            "inputmode": "numeric",
+            "min": str(HORIZON_YEARS_MIN),
+            "max": str(HORIZON_YEARS_MAX),
+        }
+    # Text, not a number field: the domain reads the figure, and says what is wrong with it.
+    figure = forms.CharField(
+        label=question.text,
+        help_text=question.help_text,
+        max_length=20,
+        error_messages={"required": "Please answer this question."},
+        widget=forms.TextInput(attrs=attributes),
+    )
+    unsure = forms.BooleanField(label="I don't know", required=False)
+    return {question.code: figure, f"{question.code}_{UNSURE}": unsure}
+
+
+def _offer(form: forms.Form, name: str, rows: QuerySet[Any]) -> None:
+    field = form.fields[name]
+    if isinstance(field, forms.ModelChoiceField):
+        field.queryset = rows
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 60:
+        return f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"

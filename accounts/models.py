@@ -1,0 +1,250 @@
+"""PEOPLE: firms, users, households, client accounts, risk profiles, wishes and the audit trail.
+
+Tables and constraints, nothing else. Whoever looks for a rule finds it in `domain`, for a write in
+`operations`. Rows that record what happened (risk profiles, audit entries) are append-only.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+from accounts.domain.roles import PriceSourceKind, Role, TaxStatus, WishKind
+from robo.common.fields import MoneyField, WeightField, fraction, positive
+
+
+class Firm(models.Model):
+    """A tenant: everything else belongs to exactly one."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    currency = models.CharField(max_length=3, default="USD")
+    exchange = models.CharField(max_length=8, default="XNYS", help_text="ISO 10383 market code")
+    price_source = models.CharField(
+        max_length=12, choices=[(s, s) for s in PriceSourceKind], default=PriceSourceKind.FILES
+    )
+    # A simulated firm lives in its own time; a real one leaves this empty.
+    simulated_date = models.DateField(null=True, blank=True)
+    price_age_days_max = models.PositiveSmallIntegerField(default=5)
+    price_jump_max = WeightField(default="0.25", help_text="largest believable move between prices")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=positive("price_jump_max"), name="firm_jump_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by e-mail, whatever its case."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Someone who signs in with an e-mail address, or the engine's own service user."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    firm = models.ForeignKey(Firm, on_delete=models.PROTECT, related_name="users")
+    # Stored in lower case (a constraint sees to it), so that the case typed never matters.
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120)
+    role = models.CharField(max_length=8, choices=[(r, r) for r in Role])
+    household = models.ForeignKey(
+        "Household", null=True, blank=True, on_delete=models.PROTECT, related_name="members"
+    )
+    is_active = models.BooleanField(default=True)
+    joined_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="user_email_in_lower_case"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role="CLIENT", household__isnull=False)
+                | (~models.Q(role="CLIENT") & models.Q(household__isnull=True)),
+                name="user_household_for_clients_only",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether Django's own admin opens for this user; what it shows is scoped to the firm."""
+        return self.role == Role.ADMIN
+
+
+class Household(models.Model):
+    """People who plan, and are taxed, together."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    firm = models.ForeignKey(Firm, on_delete=models.PROTECT, related_name="households")
+    name = models.CharField(max_length=120)
+    short_term_rate = WeightField(default="0.35", help_text="tax on gains of a year or less")
+    long_term_rate = WeightField(default="0.15", help_text="tax on gains of more than a year")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["firm", "name"], name="household_name_unique"),
+            models.CheckConstraint(
+                condition=fraction("short_term_rate") & fraction("long_term_rate"),
+                name="household_rates_are_fractions",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AdvisorAssignment(models.Model):
+    """Which advisors look after a household; one leads, others stand in and can approve."""
+
+    household = models.ForeignKey(Household, on_delete=models.CASCADE, related_name="assignments")
+    advisor = models.ForeignKey(User, on_delete=models.CASCADE, related_name="assignments")
+    is_lead = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["household", "advisor"], name="assignment_unique"),
+            models.UniqueConstraint(
+                fields=["household"], condition=models.Q(is_lead=True), name="assignment_one_lead"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.advisor} for {self.household}"
+
+
+class Account(models.Model):
+    """A client's account at a custodian."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    firm = models.ForeignKey(Firm, on_delete=models.PROTECT, related_name="accounts")
+    household = models.ForeignKey(Household, on_delete=models.PROTECT, related_name="accounts")
+    name = models.CharField(max_length=120)
+    number = models.CharField(max_length=40, help_text="the custodian's number")
+    custodian = models.CharField(max_length=60)
+    tax_status = models.CharField(max_length=12, choices=[(s, s) for s in TaxStatus])
+    is_discretionary = models.BooleanField(default=False)
+    opened_date = models.DateField()
+    is_open = models.BooleanField(default=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["firm", "custodian", "number"], name="account_number_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.household} · {self.name}"
+
+
+class CashNeed(models.Model):
+    """Money that an account must have ready by a date."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="cash_needs")
+    amount = MoneyField()
+    due_date = models.DateField()
+    purpose = models.CharField(max_length=120)
+    is_settled = models.BooleanField(default=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=positive("amount"), name="cash_need_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} by {self.due_date}"
+
+
+class RiskProfile(models.Model):
+    """One answered questionnaire. Append-only: a new answer is a new version."""
+
+    household = models.ForeignKey(Household, on_delete=models.PROTECT, related_name="risk_profiles")
+    version = models.PositiveIntegerField()
+    questionnaire_version = models.CharField(max_length=20)
+    answers = models.JSONField()
+    willingness = models.PositiveSmallIntegerField()
+    capacity = models.PositiveSmallIntegerField()
+    score = models.PositiveSmallIntegerField(help_text="the lower of willingness and capacity")
+    horizon_years = models.PositiveSmallIntegerField()
+    liquidity_need = MoneyField(help_text="money wanted back within two years")
+    reasons = models.JSONField(default=list)
+    contradictions = models.JSONField(default=list)
+    answered_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    answered_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["household", "version"], name="risk_profile_version"),
+            models.CheckConstraint(
+                condition=models.Q(score__gte=1, score__lte=10)
+                & models.Q(score__lte=models.F("willingness"))
+                & models.Q(score__lte=models.F("capacity")),
+                name="risk_score_within_both",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.household} v{self.version}: {self.score}"
+
+
+class Wish(models.Model):
+    """What a household asked of us: leave a security alone, or keep a whole theme out."""
+
+    household = models.ForeignKey(Household, on_delete=models.PROTECT, related_name="wishes")
+    kind = models.CharField(max_length=10, choices=[(k, k) for k in WishKind])
+    subject = models.CharField(max_length=40, help_text="a symbol, or a theme for exclusions")
+    note = models.CharField(max_length=200, blank=True)
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["household", "kind", "subject"],
+                condition=models.Q(ended_at__isnull=True),
+                name="wish_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+class AuditEntry(models.Model):
+    """Who changed what, when and why. Append-only, in the same transaction as the change."""
+
+    firm = models.ForeignKey(Firm, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=60, help_text="dotted: app.object.event")
+    household = models.ForeignKey(Household, null=True, on_delete=models.PROTECT, related_name="+")
+    object_id = models.CharField(max_length=60)
+    summary = models.CharField(max_length=300)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes: ClassVar = [
+            models.Index(fields=["firm", "-id"], name="audit_by_firm"),
+            models.Index(fields=["household", "-id"], name="audit_by_household"),
+            models.Index(fields=["object_id"], name="audit_by_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_id}"

@@ -1,0 +1,1 @@
+"""Every write to people's rows: one transaction each, with its audit entry inside."""

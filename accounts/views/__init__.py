@@ -1,0 +1,1 @@
+"""The pages about people: signing in, risk profiles, people and households, the journal."""

@@ -1,0 +1,138 @@
+"""A firm's households, for its admins: set them up, set tax rates, say who advises them."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import (
+    get_household_for,
+    get_signed_in_user,
+    get_user_for,
+    require_role,
+    visible_households,
+)
+from accounts.domain.roles import Role
+from accounts.forms import AssignmentForm, HouseholdForm, TaxRatesForm
+from accounts.operations import people as operations
+from accounts.queries import people as queries
+from accounts.queries import risk as risk_queries
+from robo.common.errors import Refused
+
+HOUSEHOLDS_A_PAGE = 50
+
+
+@require_safe
+@require_role(Role.ADMIN)
+def households(request: HttpRequest) -> HttpResponse:
+    """List the firm's households with their advisors, accounts and risk score."""
+    user = get_signed_in_user(request)
+    words = request.GET.get("words", "").strip()[:80].replace("\x00", "")
+    rows = queries.count_accounts_and_members(visible_households(user)).order_by("name")
+    if words:
+        rows = rows.filter(name__icontains=words)
+    page = Paginator(rows, HOUSEHOLDS_A_PAGE).get_page(request.GET.get("page"))
+    ids = [household.pk for household in page]
+    leads = queries.list_lead_advisors(ids)
+    profiles = risk_queries.list_latest_profiles(ids)
+    lines = [
+        {"household": row, "lead": leads.get(row.pk), "profile": profiles.get(row.pk)}
+        for row in page
+    ]
+    context = {"page": page, "lines": lines, "words": words}
+    return render(request, "accounts/households.html", context)
+
+
+@require_role(Role.ADMIN)
+def household_new(request: HttpRequest) -> HttpResponse:
+    """Set up a household."""
+    admin = get_signed_in_user(request)
+    form = HouseholdForm(
+        request.POST or None, initial={"short_term_rate": "35", "long_term_rate": "15"}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            household = operations.create_household(
+                firm_id=admin.firm_id, actor_id=admin.pk, **form.cleaned_data
+            )
+        except Refused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"{household.name} is set up. Who advises them?")
+            return redirect("accounts:household", public_id=household.public_id)
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "accounts/household_new.html", {"form": form}, status=status)
+
+
+@require_role(Role.ADMIN)
+def household(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Show a household's advisors, members and accounts; POST sets its tax rates."""
+    admin = get_signed_in_user(request)
+    shown = get_household_for(admin, public_id)
+    rates = {
+        "short_term_rate": f"{shown.short_term_rate * 100:.5f}".rstrip("0").rstrip("."),
+        "long_term_rate": f"{shown.long_term_rate * 100:.5f}".rstrip("0").rstrip("."),
+    }
+    form = TaxRatesForm(request.POST or None, initial=rates)
+    if request.method == "POST" and form.is_valid():
+        try:
+            operations.set_tax_rates(household_id=shown.pk, actor_id=admin.pk, **form.cleaned_data)
+        except Refused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, "Tax rates saved.")
+            return redirect("accounts:household", public_id=public_id)
+    context = {
+        "household": shown,
+        "form": form,
+        "assignment_form": AssignmentForm(admin),
+        "assignments": queries.list_assignments(shown.pk),
+        "members": queries.list_members(shown.pk),
+        "accounts": queries.list_accounts(shown.pk),
+    }
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "accounts/household.html", context, status=status)
+
+
+@require_POST
+@require_role(Role.ADMIN)
+def advisor_assign(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Let an advisor look after a household."""
+    admin = get_signed_in_user(request)
+    shown = get_household_for(admin, public_id)
+    form = AssignmentForm(admin, request.POST)
+    if not form.is_valid():
+        messages.error(request, "Pick an advisor of the firm.")
+        return redirect("accounts:household", public_id=public_id)
+    advisor = form.cleaned_data["advisor"]
+    try:
+        operations.assign_advisor(
+            household_id=shown.pk,
+            advisor_id=advisor.pk,
+            is_lead=form.cleaned_data["is_lead"],
+            actor_id=admin.pk,
+        )
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"{advisor.name} now looks after {shown.name}.")
+    return redirect("accounts:household", public_id=public_id)
+
+
+@require_POST
+@require_role(Role.ADMIN)
+def advisor_release(request: HttpRequest, public_id: UUID, advisor_id: UUID) -> HttpResponse:
+    """End an advisor's work for a household."""
+    admin = get_signed_in_user(request)
+    shown = get_household_for(admin, public_id)
+    advisor = get_user_for(admin, advisor_id)
+    try:
+        operations.release_advisor(household_id=shown.pk, advisor_id=advisor.pk, actor_id=admin.pk)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"{advisor.name} no longer looks after {shown.name}.")
+    return redirect("accounts:household", public_id=public_id)

@@ -1,0 +1,521 @@
+"""Every write to the books: openings, deposits, withdrawals, dividends and fills.
+
+One road: an event becomes a `BookEvent`, and `_write_events` stores any number of them in a fixed
+number of queries: entries, transfers, lots, disposals, and the running totals that follow. Whoever
+changes an account's books first locks its cash balance, in order of account.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.domain.roles import TaxStatus
+from accounts.operations import people
+from accounts.operations.audit import record_audit_entry
+from accounts.queries import people as people_queries
+from portfolios import models
+from portfolios.domain import ledger
+from portfolios.domain.kinds import EntryKind, Pocket, Side
+from portfolios.domain.lots import Lot, LotUse, NotEnoughShares, OpeningLot, use_lots
+from portfolios.domain.money import CENT, ZERO
+from robo.common.errors import Conflict, Refused
+
+
+class NotEnoughCash(Refused):
+    """The account does not hold the cash that was asked for."""
+
+
+class BooksDisagree(Exception):
+    """A fill does not fit the books it should change; nothing of it was booked."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillToBook:
+    """An execution as the books need it; `picks` are (lot id, quantity) of a sale, in order."""
+
+    source: str
+    account_id: int
+    security_id: int
+    side: Side
+    quantity: Decimal
+    amount: Decimal
+    fill_date: date
+    picks: tuple[tuple[int, Decimal], ...] = ()
+    memo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BookEvent:
+    """One journal entry with everything that it changes."""
+
+    account_id: int
+    kind: EntryKind
+    entry_date: date
+    source: str
+    memo: str
+    transfers: tuple[ledger.Transfer, ...]
+    opened_lots: tuple[OpeningLot, ...] = ()
+    lot_uses: tuple[LotUse, ...] = ()
+
+
+@transaction.atomic
+def open_account(
+    *,
+    household_id: int,
+    name: str,
+    number: str,
+    custodian: str,
+    tax_status: TaxStatus,
+    is_discretionary: bool,
+    opened_date: date,
+    actor_id: int,
+) -> int:
+    """Open a client account with empty books; return its id."""
+    account = people.open_account(
+        household_id=household_id,
+        name=name,
+        number=number,
+        custodian=custodian,
+        tax_status=tax_status,
+        is_discretionary=is_discretionary,
+        opened_date=opened_date,
+        actor_id=actor_id,
+    )
+    models.CashBalance.objects.create(account_id=account.pk)
+    return account.pk
+
+
+@transaction.atomic
+def book_opening(
+    *,
+    account_id: int,
+    entry_date: date,
+    source: str,
+    cash: Decimal,
+    lots: Sequence[OpeningLot],
+    actor_id: int,
+    memo: str = "",
+) -> models.JournalEntry:
+    """Book what an account already held when it was taken on; the same `source` books once.
+
+    :raises Conflict: when the account's books are not empty.
+    """
+    balance = _lock_books([account_id])[account_id]
+    booked = models.JournalEntry.objects.filter(source=source).first()
+    if booked is not None:
+        return booked
+    if balance.books_version:
+        raise Conflict("This account's books are already open.")
+    currency = _currency_of(account_id)
+    moves = [
+        ledger.Transfer(
+            Pocket.OPENING,
+            Pocket.SECURITIES,
+            lot.quantity,
+            ledger.Unit(security_id=lot.security_id),
+        )
+        for lot in lots
+    ]
+    if cash:
+        moves.append(
+            ledger.transfer_for_cash(pocket=Pocket.OPENING, amount=cash, currency=currency)
+        )
+    event = BookEvent(
+        account_id=account_id,
+        kind=EntryKind.OPENING,
+        entry_date=entry_date,
+        source=source,
+        memo=memo,
+        transfers=tuple(moves),
+        opened_lots=tuple(lots),
+    )
+    [entry] = _write_events([event])
+    _audit_cash(entry, actor_id, "portfolios.account.opened", f"Took on {len(lots)} lots")
+    return entry
+
+
+def deposit_cash(
+    *, account_id: int, amount: Decimal, entry_date: date, token: uuid.UUID, actor_id: int
+) -> models.JournalEntry:
+    """Book money that came from the client; the same `token` books once.
+
+    :raises Refused: when the amount is not a positive number of cents.
+    """
+    return _move_cash(
+        account_id=account_id,
+        amount=amount,
+        kind=EntryKind.DEPOSIT,
+        entry_date=entry_date,
+        token=token,
+        actor_id=actor_id,
+    )
+
+
+def withdraw_cash(
+    *, account_id: int, amount: Decimal, entry_date: date, token: uuid.UUID, actor_id: int
+) -> models.JournalEntry:
+    """Book money that went to the client; the same `token` books once.
+
+    :raises NotEnoughCash: naming what is there.
+    :raises Refused: when the amount is not a positive number of cents.
+    """
+    return _move_cash(
+        account_id=account_id,
+        amount=amount,
+        kind=EntryKind.WITHDRAWAL,
+        entry_date=entry_date,
+        token=token,
+        actor_id=actor_id,
+    )
+
+
+@transaction.atomic
+def _move_cash(
+    *,
+    account_id: int,
+    amount: Decimal,
+    kind: EntryKind,
+    entry_date: date,
+    token: uuid.UUID,
+    actor_id: int,
+) -> models.JournalEntry:
+    if not amount.is_finite() or amount <= 0 or amount != amount.quantize(CENT):
+        raise Refused(f"{amount} is not a positive amount in cents.")
+    balance = _lock_books([account_id])[account_id]
+    source = f"{kind.lower()}:{token}"
+    booked = models.JournalEntry.objects.filter(source=source).first()
+    if booked is not None:
+        if booked.account_id != account_id:
+            raise Conflict("This form was already used for another account.")
+        return booked
+    if kind is EntryKind.WITHDRAWAL and amount > balance.amount:
+        raise NotEnoughCash(f"The account holds {balance.amount} in cash, less than {amount}.")
+    signed = amount if kind is EntryKind.DEPOSIT else -amount
+    event = BookEvent(
+        account_id=account_id,
+        kind=kind,
+        entry_date=entry_date,
+        source=source,
+        memo="",
+        transfers=(
+            ledger.transfer_for_cash(
+                pocket=Pocket.EXTERNAL, amount=signed, currency=_currency_of(account_id)
+            ),
+        ),
+    )
+    [entry] = _write_events([event])
+    _audit_cash(entry, actor_id, f"portfolios.cash.{kind.lower()}", f"{kind.title()} of {amount}")
+    return entry
+
+
+@transaction.atomic
+def book_dividend(
+    *, security_id: int, ex_date: date, amount_per_share: Decimal, currency: str
+) -> int:
+    """Book a cash dividend to everyone who holds the security; return how many accounts got one.
+
+    Paid on the ex-date, on what is held then; safe to repeat.
+    """
+    holders = list(
+        models.Holding.objects.filter(security_id=security_id, quantity__gt=0)
+        .order_by("account_id")
+        .values_list("account_id", flat=True)
+    )
+    _lock_books(holders)
+    source = f"dividend:{security_id}:{ex_date.isoformat()}"
+    paid = set(
+        models.JournalEntry.objects.filter(
+            account_id__in=holders, source__startswith=f"{source}:"
+        ).values_list("account_id", flat=True)
+    )
+    symbol = models.Security.objects.values_list("symbol", flat=True).get(pk=security_id)
+    events = []
+    for holding in models.Holding.objects.filter(security_id=security_id, account_id__in=holders):
+        amount = (holding.quantity * amount_per_share).quantize(CENT)
+        if amount <= 0 or holding.account_id in paid:
+            continue
+        events.append(
+            BookEvent(
+                account_id=holding.account_id,
+                kind=EntryKind.DIVIDEND,
+                entry_date=ex_date,
+                source=f"{source}:{holding.account_id}",
+                memo=f"{symbol} pays {amount_per_share} a share",
+                transfers=(
+                    ledger.transfer_for_cash(
+                        pocket=Pocket.INCOME, amount=amount, currency=currency
+                    ),
+                ),
+            )
+        )
+    _write_events(events)
+    return len(events)
+
+
+def book_fills(*, fills: Sequence[FillToBook], currency: str) -> None:
+    """Book executions: transfers, lots, disposals and running totals, in a fixed number of queries.
+
+    Must run in the transaction that records the fills: neither exists without the other.
+
+    :raises BooksDisagree: when a sale asks for shares that its lots do not hold, or a buy for cash
+        that is not there.
+    """
+    balances = _lock_books(sorted({fill.account_id for fill in fills}))
+    lot_ids = {lot_id for fill in fills for lot_id, _quantity in fill.picks}
+    left = {
+        row.pk: Lot(row.pk, row.quantity, row.cost, row.acquired_date)
+        for row in models.Lot.objects.filter(pk__in=lot_ids)
+    }
+    cash = {account_id: balance.amount for account_id, balance in balances.items()}
+    events = []
+    for fill in fills:
+        uses: tuple[LotUse, ...] = ()
+        opened: tuple[OpeningLot, ...] = ()
+        if fill.side is Side.SELL:
+            uses = _use_picks(fill, left)
+            cash[fill.account_id] += fill.amount
+        else:
+            cash[fill.account_id] -= fill.amount
+            opened = (OpeningLot(fill.security_id, fill.quantity, fill.amount, fill.fill_date),)
+        if cash[fill.account_id] < 0:
+            raise BooksDisagree(f"{fill.source} would overdraw account {fill.account_id}")
+        events.append(
+            BookEvent(
+                account_id=fill.account_id,
+                kind=EntryKind(fill.side),
+                entry_date=fill.fill_date,
+                source=fill.source,
+                memo=fill.memo,
+                transfers=ledger.transfers_for_trade(
+                    side=fill.side,
+                    security_id=fill.security_id,
+                    quantity=fill.quantity,
+                    amount=fill.amount,
+                    currency=currency,
+                ),
+                opened_lots=opened,
+                lot_uses=uses,
+            )
+        )
+    _write_events(events)
+
+
+def _use_picks(fill: FillToBook, left: dict[int, Lot]) -> tuple[LotUse, ...]:
+    if sum((quantity for _lot, quantity in fill.picks), ZERO) != fill.quantity:
+        raise BooksDisagree(f"{fill.source}: the lots named do not add up to {fill.quantity}")
+    try:
+        uses = use_lots(
+            picks=[(left[lot_id], quantity) for lot_id, quantity in fill.picks],
+            proceeds=fill.amount,
+            sold_date=fill.fill_date,
+        )
+    except (KeyError, NotEnoughShares) as error:
+        raise BooksDisagree(f"{fill.source}: {error}") from error
+    for use in uses:
+        lot = left[use.lot_id]
+        left[use.lot_id] = Lot(
+            lot.lot_id, lot.quantity - use.quantity, lot.cost - use.cost, lot.acquired_date
+        )
+    return uses
+
+
+def _lock_books(account_ids: Sequence[int]) -> dict[int, models.CashBalance]:
+    return {
+        balance.account_id: balance
+        for balance in models.CashBalance.objects.select_for_update()
+        .filter(account_id__in=account_ids)
+        .order_by("account_id")
+    }
+
+
+def _currency_of(account_id: int) -> str:
+    return people_queries.get_account(account_id).firm.currency
+
+
+def _audit_cash(entry: models.JournalEntry, actor_id: int, action: str, summary: str) -> None:
+    account = people_queries.get_account(entry.account_id)
+    record_audit_entry(
+        firm_id=account.firm_id,
+        actor_id=actor_id,
+        household_id=account.household_id,
+        action=action,
+        object_id=str(account.public_id),
+        summary=f"{summary}: {account.name}",
+        detail={"entry": entry.pk},
+    )
+
+
+def _write_events(events: Sequence[BookEvent]) -> list[models.JournalEntry]:
+    """Store events and what follows from them. The caller holds the locks of their accounts."""
+    if not events:
+        return []
+    entries = models.JournalEntry.objects.bulk_create(
+        models.JournalEntry(
+            account_id=event.account_id,
+            kind=event.kind,
+            entry_date=event.entry_date,
+            source=event.source,
+            memo=event.memo,
+        )
+        for event in events
+    )
+    models.Transfer.objects.bulk_create(
+        models.Transfer(
+            entry=entry,
+            source_pocket=move.source,
+            target_pocket=move.target,
+            quantity=move.quantity,
+            currency=move.unit.currency,
+            security_id=move.unit.security_id,
+        )
+        for entry, event in zip(entries, events, strict=True)
+        for move in event.transfers
+    )
+    models.Lot.objects.bulk_create(
+        models.Lot(
+            account_id=event.account_id,
+            security_id=lot.security_id,
+            opened_by=entry,
+            acquired_date=lot.acquired_date,
+            opened_quantity=lot.quantity,
+            opened_cost=lot.cost,
+            quantity=lot.quantity,
+            cost=lot.cost,
+        )
+        for entry, event in zip(entries, events, strict=True)
+        for lot in event.opened_lots
+    )
+    models.Disposal.objects.bulk_create(
+        models.Disposal(
+            entry=entry,
+            lot_id=use.lot_id,
+            disposed_date=event.entry_date,
+            quantity=use.quantity,
+            proceeds=use.proceeds,
+            cost=use.cost,
+            is_long_term=use.is_long_term,
+        )
+        for entry, event in zip(entries, events, strict=True)
+        for use in event.lot_uses
+    )
+    _reduce_lots(events)
+    _move_totals(events)
+    return entries
+
+
+def _reduce_lots(events: Sequence[BookEvent]) -> None:
+    quantity: dict[int, Decimal] = defaultdict(Decimal)
+    cost: dict[int, Decimal] = defaultdict(Decimal)
+    for event in events:
+        for use in event.lot_uses:
+            quantity[use.lot_id] += use.quantity
+            cost[use.lot_id] += use.cost
+    lots = list(models.Lot.objects.filter(pk__in=quantity))
+    for lot in lots:
+        lot.quantity -= quantity[lot.pk]
+        lot.cost -= cost[lot.pk]
+    if lots:
+        models.Lot.objects.bulk_update(lots, ["quantity", "cost"])
+
+
+def _move_totals(events: Sequence[BookEvent]) -> None:
+    """Move cash balances, books versions and holdings by what the transfers say."""
+    cash: dict[int, Decimal] = defaultdict(Decimal)
+    shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+    entry_count: dict[int, int] = defaultdict(int)
+    for event in events:
+        entry_count[event.account_id] += 1
+        for move in event.transfers:
+            sign = 1 if move.target in (Pocket.CASH, Pocket.SECURITIES) else -1
+            if move.unit.security_id is None:
+                cash[event.account_id] += sign * move.quantity
+            else:
+                shares[event.account_id, move.unit.security_id] += sign * move.quantity
+    balances = list(models.CashBalance.objects.filter(account_id__in=entry_count))
+    for balance in balances:
+        balance.amount += cash[balance.account_id]
+        balance.books_version += entry_count[balance.account_id]
+    models.CashBalance.objects.bulk_update(balances, ["amount", "books_version"])
+    if shares:
+        models.Holding.objects.bulk_create(
+            [
+                models.Holding(account_id=account_id, security_id=security_id, quantity=0)
+                for account_id, security_id in sorted(shares)
+            ],
+            ignore_conflicts=True,
+        )
+        holdings = [
+            holding
+            for holding in models.Holding.objects.filter(
+                account_id__in={account_id for account_id, _security in shares},
+                security_id__in={security_id for _account, security_id in shares},
+            )
+            if (holding.account_id, holding.security_id) in shares
+        ]
+        for holding in holdings:
+            holding.quantity += shares[holding.account_id, holding.security_id]
+        models.Holding.objects.bulk_update(holdings, ["quantity"])
+
+
+@transaction.atomic
+def rebuild_totals(*, firm_id: int) -> int:
+    """Recompute a firm's lots, holdings and cash from its entries; return how many changed."""
+    accounts = people_queries.list_account_ids(firm_id)
+    _lock_books(accounts)
+    changed = 0
+    used: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
+    for lot_id, quantity, cost in models.Disposal.objects.filter(
+        lot__account_id__in=accounts
+    ).values_list("lot_id", "quantity", "cost"):
+        used[lot_id] = (used[lot_id][0] + quantity, used[lot_id][1] + cost)
+    shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+    wrong_lots = []
+    for lot in models.Lot.objects.filter(account_id__in=accounts):
+        quantity = lot.opened_quantity - used[lot.pk][0]
+        cost = lot.opened_cost - used[lot.pk][1]
+        shares[lot.account_id, lot.security_id] += quantity
+        if (quantity, cost) != (lot.quantity, lot.cost):
+            lot.quantity, lot.cost = quantity, cost
+            wrong_lots.append(lot)
+    models.Lot.objects.bulk_update(wrong_lots, ["quantity", "cost"])
+    changed += len(wrong_lots)
+    wrong_holdings = []
+    for holding in models.Holding.objects.filter(account_id__in=accounts):
+        right = shares.pop((holding.account_id, holding.security_id), ZERO)
+        if right != holding.quantity:
+            holding.quantity = right
+            wrong_holdings.append(holding)
+    models.Holding.objects.bulk_update(wrong_holdings, ["quantity"])
+    missing = models.Holding.objects.bulk_create(
+        models.Holding(account_id=account_id, security_id=security_id, quantity=quantity)
+        for (account_id, security_id), quantity in shares.items()
+        if quantity
+    )
+    changed += len(wrong_holdings) + len(missing)
+    return changed + _rebuild_cash(accounts)
+
+
+def _rebuild_cash(account_ids: Sequence[int]) -> int:
+    cash: dict[int, Decimal] = defaultdict(Decimal)
+    for account_id, target, quantity in models.Transfer.objects.filter(
+        entry__account_id__in=account_ids, security__isnull=True
+    ).values_list("entry__account_id", "target_pocket", "quantity"):
+        cash[account_id] += quantity if target == Pocket.CASH else -quantity
+    versions: dict[int, int] = defaultdict(int)
+    for account_id in models.JournalEntry.objects.filter(account_id__in=account_ids).values_list(
+        "account_id", flat=True
+    ):
+        versions[account_id] += 1
+    wrong = []
+    for balance in models.CashBalance.objects.filter(account_id__in=account_ids):
+        right = (cash[balance.account_id], versions[balance.account_id])
+        if right != (balance.amount, balance.books_version):
+            balance.amount, balance.books_version = right
+            wrong.append(balance)
+    models.CashBalance.objects.bulk_update(wrong, ["amount", "books_version"])
+    return len(wrong)

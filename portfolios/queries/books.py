@@ -1,0 +1,189 @@
+"""Every read of the books: cash, lots, entries, values, and the proof that they all agree."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.models import Max, Sum
+
+from portfolios import models
+from portfolios.domain.kinds import EntryKind
+from robo.common.market_calendar import get_latest_closed_session
+
+if TYPE_CHECKING:
+    from accounts.models import Firm
+
+
+def get_market_date(firm: "Firm", now: datetime) -> date:
+    """Return the firm's market day: its simulated one, else the newest closed session by `now`."""
+    return firm.simulated_date or get_latest_closed_session(firm.exchange, now)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLot:
+    """One open lot, as stored."""
+
+    account_id: int
+    lot_id: int
+    security_id: int
+    quantity: Decimal
+    cost: Decimal
+    acquired_date: date
+
+
+def list_open_lots(account_ids: Sequence[int]) -> list[OpenLot]:
+    """Return the open lots of these accounts, by account and age."""
+    return [
+        OpenLot(*row)
+        for row in models.Lot.objects.filter(account_id__in=account_ids, quantity__gt=0)
+        .order_by("account_id", "security_id", "acquired_date", "id")
+        .values_list("account_id", "id", "security_id", "quantity", "cost", "acquired_date")
+    ]
+
+
+def get_cash(account_ids: Sequence[int]) -> dict[int, tuple[Decimal, int]]:
+    """Return cash and books version by account."""
+    return {
+        account_id: (amount, version)
+        for account_id, amount, version in models.CashBalance.objects.filter(
+            account_id__in=account_ids
+        ).values_list("account_id", "amount", "books_version")
+    }
+
+
+def list_cash_flows(*, firm_id: int, since_date: date) -> list[tuple[int, int]]:
+    """Return (account id, newest entry id) of accounts that money came to or left since."""
+    return list(
+        models.JournalEntry.objects.filter(
+            kind__in=[EntryKind.DEPOSIT, EntryKind.WITHDRAWAL],
+            account__firm_id=firm_id,
+            entry_date__gte=since_date,
+        )
+        .values("account_id")
+        .annotate(newest=Max("id"))
+        .order_by("account_id")
+        .values_list("account_id", "newest")
+    )
+
+
+def list_entries(account_ids: Sequence[int], limit: int = 50) -> list[models.JournalEntry]:
+    """Return the newest journal entries of these accounts with their transfers."""
+    return list(
+        models.JournalEntry.objects.filter(account_id__in=account_ids)
+        .select_related("account")
+        .prefetch_related("transfers__security")
+        .order_by("-id")[:limit]
+    )
+
+
+def sum_realised_gains(account_ids: Sequence[int], year: int) -> dict[bool, Decimal]:
+    """Return the year's realised gains of these accounts: long-term under True, else False."""
+    rows = (
+        models.Disposal.objects.filter(lot__account_id__in=account_ids, disposed_date__year=year)
+        .values("is_long_term")
+        .annotate(proceeds=Sum("proceeds"), cost=Sum("cost"))
+    )
+    gains = {True: Decimal(0), False: Decimal(0)}
+    for row in rows:
+        gains[row["is_long_term"]] = row["proceeds"] - row["cost"]
+    return gains
+
+
+# --- Proof ---------------------------------------------------------------------------------------
+
+_FAULTS: dict[str, str] = {
+    "cash differs from the ledger": """
+        WITH ledger AS (
+            SELECT e.account_id,
+                   sum(CASE WHEN t.target_pocket = 'CASH' THEN t.quantity
+                            ELSE -t.quantity END) AS total
+            FROM portfolios_transfer t JOIN portfolios_journalentry e ON e.id = t.entry_id
+            WHERE t.security_id IS NULL GROUP BY 1)
+        SELECT a.id, format('account %%s: cash %%s, ledger %%s', a.number, b.amount,
+                      coalesce(l.total, 0))
+        FROM portfolios_cashbalance b
+        JOIN accounts_account a ON a.id = b.account_id
+        LEFT JOIN ledger l ON l.account_id = a.id
+        WHERE a.firm_id = %(firm)s AND b.amount <> coalesce(l.total, 0)""",
+    "holding, lots and ledger differ": """
+        WITH ledger AS (
+            SELECT e.account_id, t.security_id,
+                   sum(CASE WHEN t.target_pocket = 'SECURITIES' THEN t.quantity
+                            ELSE -t.quantity END) AS total
+            FROM portfolios_transfer t JOIN portfolios_journalentry e ON e.id = t.entry_id
+            WHERE t.security_id IS NOT NULL GROUP BY 1, 2),
+        lots AS (
+            SELECT account_id, security_id, sum(quantity) AS total
+            FROM portfolios_lot GROUP BY 1, 2)
+        SELECT a.id, format('account %%s, %%s: holding %%s, lots %%s, ledger %%s', a.number,
+                      s.symbol, coalesce(h.quantity, 0), coalesce(lots.total, 0),
+                      coalesce(ledger.total, 0))
+        FROM ledger
+        FULL JOIN lots USING (account_id, security_id)
+        FULL JOIN portfolios_holding h USING (account_id, security_id)
+        JOIN accounts_account a ON a.id = account_id
+        JOIN portfolios_security s ON s.id = security_id
+        WHERE a.firm_id = %(firm)s
+          AND (coalesce(h.quantity, 0) <> coalesce(lots.total, 0)
+               OR coalesce(lots.total, 0) <> coalesce(ledger.total, 0))""",
+    "a lot does not add up": """
+        SELECT a.id, format('account %%s, lot %%s: opened %%s for %%s, left %%s for %%s, '
+                      'disposed %%s for %%s',
+                      a.number, l.id, l.opened_quantity, l.opened_cost, l.quantity, l.cost,
+                      coalesce(d.quantity, 0), coalesce(d.cost, 0))
+        FROM portfolios_lot l
+        JOIN accounts_account a ON a.id = l.account_id
+        LEFT JOIN (SELECT lot_id, sum(quantity) AS quantity, sum(cost) AS cost
+                   FROM portfolios_disposal GROUP BY 1) d ON d.lot_id = l.id
+        WHERE a.firm_id = %(firm)s
+          AND (l.opened_quantity <> l.quantity + coalesce(d.quantity, 0)
+               OR l.opened_cost <> l.cost + coalesce(d.cost, 0))""",
+    "an entry moves nothing": """
+        SELECT a.id, format('account %%s, entry %%s (%%s)', a.number, e.id, e.kind)
+        FROM portfolios_journalentry e
+        JOIN accounts_account a ON a.id = e.account_id
+        WHERE a.firm_id = %(firm)s
+          AND NOT EXISTS (SELECT 1 FROM portfolios_transfer t WHERE t.entry_id = e.id)""",
+    "disposals differ from their entry": """
+        SELECT a.id, format('account %%s, entry %%s: disposed %%s, ledger %%s', a.number, e.id,
+                      coalesce(d.quantity, 0), t.quantity)
+        FROM portfolios_journalentry e
+        JOIN accounts_account a ON a.id = e.account_id
+        JOIN portfolios_transfer t ON t.entry_id = e.id AND t.source_pocket = 'SECURITIES'
+        LEFT JOIN (SELECT entry_id, sum(quantity) AS quantity
+                   FROM portfolios_disposal GROUP BY 1) d ON d.entry_id = e.id
+        WHERE a.firm_id = %(firm)s AND coalesce(d.quantity, 0) <> t.quantity""",
+    "the books version miscounts": """
+        SELECT a.id, format('account %%s: version %%s, entries %%s', a.number, b.books_version,
+                      e.total)
+        FROM portfolios_cashbalance b
+        JOIN accounts_account a ON a.id = b.account_id
+        CROSS JOIN LATERAL (SELECT count(*) AS total FROM portfolios_journalentry e
+                            WHERE e.account_id = a.id) e
+        WHERE a.firm_id = %(firm)s AND b.books_version <> e.total""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One place where the books disagree with themselves."""
+
+    title: str
+    detail: str
+
+
+def run_fault_queries(queries: dict[str, str], firm_id: int) -> Iterable[Fault]:
+    """Run queries that each return (id, detail) rows for every violation of one invariant."""
+    with connection.cursor() as cursor:
+        for title, sql in queries.items():
+            cursor.execute(sql, {"firm": firm_id})
+            for _account_id, detail in cursor.fetchall():
+                yield Fault(title, detail)
+
+
+def check_books(firm_id: int) -> list[Fault]:
+    """Return every place where a firm's cash, holdings, lots and ledger disagree."""
+    return list(run_fault_queries(_FAULTS, firm_id))

@@ -1,0 +1,175 @@
+"""Looking at accounts: measure drift, store one check per account, cause and period."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from accounts.operations.audit import record_audit_entry
+from accounts.queries import people
+from portfolios.queries import market
+from rebalancer import models
+from rebalancer.domain.kinds import Cause, CheckStatus
+from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
+from rebalancer.engine.book import Book
+from rebalancer.engine.drift import Drift, Rows, measure_drift
+from rebalancer.engine.targets import Targets, resolve_targets
+from rebalancer.operations import proposals
+from rebalancer.queries.books import SHARD_ACCOUNTS, load_book
+from rebalancer.queries.work import DueLook, list_due_looks
+from robo.common.errors import Refused
+
+# Below this a calendar rebalance has nothing to do: one hundredth of a point in all.
+DRIFT_NOTICEABLE = 1e-4
+
+
+def find_due_checks(*, firm_id: int, price_date: date, now: datetime) -> Counter[str]:
+    """Look at every account that is due, and return how many checks ended in which status."""
+    looks = list_due_looks(firm_id=firm_id, price_date=price_date)
+    counts: Counter[str] = Counter()
+    for start in range(0, len(looks), SHARD_ACCOUNTS):
+        shard = looks[start : start + SHARD_ACCOUNTS]
+        counts += check_drift(firm_id=firm_id, looks=shard, price_date=price_date, now=now)
+    return counts
+
+
+@transaction.atomic
+def check_drift(
+    *, firm_id: int, looks: Sequence[DueLook], price_date: date, now: datetime
+) -> Counter[str]:
+    """Measure these accounts and store a check for each; repeating a look stores nothing.
+
+    A fixed number of queries, whatever the number of accounts. A pending proposal whose account is
+    back inside its bands expires.
+    """
+    book = load_book(
+        firm_id=firm_id,
+        account_ids=sorted({look.account_id for look in looks}),
+        price_date=price_date,
+    )
+    targets = resolve_targets(book)
+    at = {int(account_id): index for index, account_id in enumerate(book.account_ids)}
+    drifts = {
+        is_flow: measure_drift(book, targets, is_flow=is_flow)
+        for is_flow in {look.cause is Cause.CASH_FLOW for look in looks}
+    }
+    checks = [
+        _describe(
+            firm_id, look, book, targets, drifts[look.cause is Cause.CASH_FLOW], at[look.account_id]
+        )
+        for look in looks
+        if look.account_id in at
+    ]
+    before = _list_existing(checks)
+    models.Check.objects.bulk_create(checks, ignore_conflicts=True)
+    fresh = [c for c in checks if (c.account_id, c.cause, c.period_key) not in before]
+    _expire_needless(fresh, now)
+    return Counter(check.status for check in fresh)
+
+
+def request_check(*, account_id: int, user_id: int, now: datetime) -> models.Check:
+    """Look at one account because a person asks, and propose at once if trades are due.
+
+    :raises Refused: when trades of the account are under way, or no price is on record.
+    """
+    account = people.get_account(account_id)
+    is_busy = models.Proposal.objects.filter(
+        account_id=account_id, status__in=[ProposalStatus.APPROVED, ProposalStatus.EXECUTING]
+    ).exists()
+    if is_busy:
+        raise Refused("Trades of this account are under way; look again when they are done.")
+    price_date = market.get_newest_price_date(account.firm_id)
+    if price_date is None:
+        raise Refused("No price has been recorded yet.")
+    key = f"REQUEST-{now:%Y%m%dT%H%M%S%f}"
+    with transaction.atomic():
+        check_drift(
+            firm_id=account.firm_id,
+            looks=[DueLook(account_id, Cause.REQUESTED, key)],
+            price_date=price_date,
+            now=now,
+        )
+        check = models.Check.objects.get(
+            account_id=account_id, cause=Cause.REQUESTED, period_key=key
+        )
+        record_audit_entry(
+            firm_id=account.firm_id,
+            actor_id=user_id,
+            household_id=account.household_id,
+            action="rebalancer.check.requested",
+            object_id=str(account.public_id),
+            summary=f"Asked for a look at {account.name}: {check.status.lower()}",
+        )
+    if check.status == CheckStatus.DUE:
+        proposals.propose(firm_id=account.firm_id, price_date=price_date, now=now)
+        check.refresh_from_db()
+    return check
+
+
+def _describe(
+    firm_id: int, look: DueLook, book: Book, targets: Targets, drift: Drift, account: int
+) -> models.Check:
+    policy = book.policies[book.policy_index[account]] if book.policy_index[account] >= 0 else None
+    model = book.models[book.model_index[account]] if book.model_index[account] >= 0 else None
+    check = models.Check(
+        firm_id=firm_id,
+        account_id=look.account_id,
+        policy_id=policy.policy_id if policy else None,
+        model_version_id=model.version_id if model else None,
+        cause=look.cause,
+        period_key=look.period_key,
+        price_date=book.price_date,
+    )
+    if account in targets.blocked or policy is None:
+        check.status = CheckStatus.BLOCKED
+        check.reason = targets.blocked.get(account, "")
+        return check
+    check.value = Decimal(str(round(float(book.values[account]), 2)))
+    check.is_breached = bool(drift.is_breached[account])
+    check.drift_max = Decimal(str(round(float(drift.drift_max[account]), 8)))
+    check.drift = describe_rows(drift.rows_of(policy.band_level), account)
+    wants_trades = check.is_breached or (
+        look.cause is Cause.CALENDAR and drift.drift_total[account] > DRIFT_NOTICEABLE
+    )
+    check.status = CheckStatus.DUE if wants_trades else CheckStatus.QUIET
+    if drift.is_cash_short[account]:
+        check.reason = "cash is short of what is needed soon"
+    return check
+
+
+def describe_rows(rows: Rows, account: int) -> list[dict[str, Any]]:
+    """Return one account's rows that are held or wanted, as decimal strings."""
+    return [
+        {
+            "label": label,
+            "weight": f"{rows.weights[account, i]:.8f}",
+            "target": f"{rows.targets[account, i]:.8f}",
+            "low": f"{rows.low[account, i]:.8f}",
+            "high": f"{rows.high[account, i]:.8f}",
+            "is_breached": bool(rows.breached[account, i]),
+        }
+        for i, label in enumerate(rows.labels)
+        if rows.weights[account, i] > 0 or rows.targets[account, i] > 0
+    ]
+
+
+def _list_existing(checks: Sequence[models.Check]) -> set[tuple[int, str, str]]:
+    """Return the keys already on record, locked out of being counted twice by two ticks at once."""
+    return set(
+        models.Check.objects.filter(
+            account_id__in={check.account_id for check in checks},
+            period_key__in={check.period_key for check in checks},
+        ).values_list("account_id", "cause", "period_key")
+    )
+
+
+def _expire_needless(checks: Sequence[models.Check], now: datetime) -> None:
+    quiet = [check.account_id for check in checks if check.status == CheckStatus.QUIET]
+    models.Proposal.objects.filter(account_id__in=quiet, status=ProposalStatus.PENDING).update(
+        status=advance_proposal(ProposalStatus.PENDING, ProposalEvent.EXPIRE),
+        closed_at=now,
+        close_reason="The account is back inside its bands.",
+    )

@@ -1,0 +1,543 @@
+"""Writing proposals: from checks that want trades to trades that wait for a person's decision."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from accounts.access import visible_accounts
+from accounts.domain.roles import Role
+from accounts.operations.audit import AuditRecord, record_audit_entries
+from accounts.queries import people, planning
+from portfolios.domain.kinds import Side
+from portfolios.domain.money import ZERO
+from portfolios.queries import market
+from rebalancer import models
+from rebalancer.domain.explain import explain_trade
+from rebalancer.domain.kinds import Cause, CheckStatus, TradeReason
+from rebalancer.domain.lifecycle import (
+    OPEN_PROPOSAL,
+    ProposalEvent,
+    ProposalStatus,
+    advance_proposal,
+)
+from rebalancer.domain.plan import Plan, PlanRefused
+from rebalancer.domain.policy import hash_json
+from rebalancer.engine.book import NO_BUY, NO_SELL, Book, Floats, LockRow
+from rebalancer.engine.case import write_case
+from rebalancer.engine.drift import CASH_LABEL, Drift, measure_drift
+from rebalancer.engine.exact import finish_plan, measure_after
+from rebalancer.engine.solve import choose_move, solve_account
+from rebalancer.engine.targets import Targets, resolve_targets
+from rebalancer.queries.books import SHARD_ACCOUNTS, load_book
+from robo.common.errors import Conflict, NotAllowed, Refused
+
+# A plan must bring an account nearer its target than this (half the sum of distances in weight).
+GAIN_NOTICEABLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Solved:
+    """One account's exact plan with all that its proposal shows."""
+
+    check: models.Check
+    plan: Plan
+    case: dict[str, Any]
+    notes: tuple[str, ...]
+    classes: list[dict[str, Any]]
+    drift_before: float
+    drift_after: float
+    # security id -> (before, after, target)
+    weights: dict[int, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class Unsolved:
+    """Why an account gets no proposal."""
+
+    check: models.Check
+    status: CheckStatus
+    reason: str
+
+
+def propose(*, firm_id: int, price_date: date, now: datetime) -> Counter[str]:
+    """Write a proposal for every check of the firm that wants trades; return counts by outcome.
+
+    Shards are taken with SKIP LOCKED, so that several workers may do this at once; a check that a
+    killed worker had taken is found again. One whose account has trades under way waits for them.
+    """
+    maker = people.get_service_user(firm_id)
+    counts: Counter[str] = Counter()
+    while shard := _propose_shard(
+        firm_id=firm_id, price_date=price_date, now=now, proposed_by_id=maker.pk
+    ):
+        counts += shard
+    return counts
+
+
+@transaction.atomic
+def _propose_shard(
+    *, firm_id: int, price_date: date, now: datetime, proposed_by_id: int
+) -> Counter[str]:
+    under_way = models.Proposal.objects.filter(
+        account_id=OuterRef("account_id"), status__in=OPEN_PROPOSAL - {ProposalStatus.PENDING}
+    )
+    checks = list(
+        models.Check.objects.select_for_update(skip_locked=True)
+        .filter(~Exists(under_way), firm_id=firm_id, status=CheckStatus.DUE)
+        .order_by("id")[:SHARD_ACCOUNTS]
+    )
+    pending = _lock_accounts([check.account_id for check in checks])
+    # Approved while we waited for the lock: its checks wait as well.
+    checks = [c for c in checks if _may_be_replaced(pending.get(c.account_id))]
+    # Of several checks of one account the newest speaks; the others are answered with it.
+    newest = {check.account_id: check for check in checks}
+    solved, unsolved = _solve(
+        firm_id=firm_id, checks=list(newest.values()), price_date=price_date, extra_locks=()
+    )
+    _store(solved, pending, now=now, proposed_by_id=proposed_by_id, refused_trades=[])
+    answers = {row.check.account_id: (CheckStatus.PROPOSED, "") for row in solved}
+    answers |= {row.check.account_id: (row.status, row.reason) for row in unsolved}
+    for check in checks:
+        check.status, check.reason = answers[check.account_id]
+    models.Check.objects.bulk_update(checks, ["status", "reason"])
+    return Counter(check.status for check in checks)
+
+
+def remove_trades(
+    *, proposal_id: int, user_id: int, trade_ids: Sequence[int], now: datetime
+) -> models.Proposal:
+    """Solve again without some trades; the person becomes the maker of what replaces the proposal.
+
+    :raises NotAllowed: when this person may not decide on the household's proposals.
+    :raises Refused: when no trade is named, or nothing worth trading is left.
+    :raises Conflict: when the proposal no longer waits for a decision.
+    """
+    with transaction.atomic():
+        proposal = _lock_pending(proposal_id)
+        check_may_decide(user_id=user_id, account_id=proposal.account_id)
+        named = {
+            trade.pk: trade
+            for trade in proposal.trades.select_related("security").filter(pk__in=trade_ids)
+        }
+        if not named:
+            raise Refused("Choose at least one trade of this proposal to remove.")
+        removed = [[trade.security_id, trade.side] for trade in named.values()]
+        fresh = _solve_again(
+            proposal,
+            proposed_by_id=user_id,
+            refused_trades=[*proposal.refused_trades, *removed],
+            price_date=proposal.price_date,
+            now=now,
+        )
+        if fresh is None:
+            raise Refused("Without these trades nothing worth trading is left: reject it instead.")
+        symbols = ", ".join(f"{t.side.lower()} {t.security.symbol}" for t in named.values())
+        _audit(
+            [fresh], user_id, "rebalancer.proposal.edited", f"Removed {symbols} and solved again"
+        )
+        return fresh
+
+
+def refresh_proposal(*, proposal_id: int, now: datetime) -> models.Proposal | None:
+    """Replace a pending proposal that facts have overtaken by a fresh one of the engine's own.
+
+    Returns None when nothing worth trading is left: the old one has expired then.
+
+    :raises Conflict: when the proposal no longer waits for a decision.
+    """
+    with transaction.atomic():
+        proposal = _lock_pending(proposal_id)
+        price_date = market.get_newest_price_date(proposal.firm_id)
+        fresh = _solve_again(
+            proposal,
+            proposed_by_id=people.get_service_user(proposal.firm_id).pk,
+            refused_trades=[],
+            price_date=price_date or proposal.price_date,
+            now=now,
+        )
+        if fresh is None:
+            proposal.status = advance_proposal(proposal.status, ProposalEvent.EXPIRE)
+            proposal.closed_at = now
+            proposal.close_reason = "Facts moved, and nothing worth trading is left."
+            proposal.save(update_fields=["status", "closed_at", "close_reason"])
+        return fresh
+
+
+def _lock_accounts(account_ids: Sequence[int]) -> dict[int, models.Proposal]:
+    """Keep others from proposing for these accounts, and return their open proposals, locked."""
+    # Any row that each account has once will do; there may be no proposal yet to lock.
+    list(
+        models.PolicyAssignment.objects.select_for_update()
+        .filter(account_id__in=account_ids)
+        .order_by("account_id")
+        .values_list("account_id", flat=True)
+    )
+    return {
+        row.account_id: row
+        for row in models.Proposal.objects.select_for_update()
+        .filter(account_id__in=account_ids, status__in=OPEN_PROPOSAL)
+        .order_by("account_id")
+    }
+
+
+def _may_be_replaced(open_proposal: models.Proposal | None) -> bool:
+    return open_proposal is None or open_proposal.status == ProposalStatus.PENDING
+
+
+def check_may_decide(*, user_id: int, account_id: int) -> None:
+    """Accept an advisor of the account's household, as of this moment.
+
+    Read again under the proposal's lock: a right that was withdrawn a moment ago no longer counts.
+
+    :raises NotAllowed: for everybody else.
+    """
+    user = people.get_user(user_id)
+    is_theirs = visible_accounts(user).filter(pk=account_id).exists()
+    if user.role != Role.ADVISOR or not is_theirs:
+        raise NotAllowed("Only an advisor of this household may decide.")
+
+
+def _lock_pending(proposal_id: int) -> models.Proposal:
+    _lock_accounts(
+        [models.Proposal.objects.values_list("account_id", flat=True).get(pk=proposal_id)]
+    )
+    proposal = models.Proposal.objects.select_for_update().get(pk=proposal_id)
+    if proposal.status != ProposalStatus.PENDING:
+        raise Conflict(f"This proposal is {proposal.status.lower().replace('_', ' ')} already.")
+    return proposal
+
+
+def _solve_again(
+    proposal: models.Proposal,
+    *,
+    proposed_by_id: int,
+    refused_trades: list[list[Any]],
+    price_date: date,
+    now: datetime,
+) -> models.Proposal | None:
+    locks = [
+        LockRow(proposal.account_id, security_id, NO_BUY if side == Side.BUY else NO_SELL)
+        for security_id, side in refused_trades
+    ]
+    solved, _unsolved = _solve(
+        firm_id=proposal.firm_id,
+        checks=[proposal.origin_check],
+        price_date=price_date,
+        extra_locks=locks,
+    )
+    if not solved:
+        return None
+    [fresh] = _store(
+        solved,
+        {proposal.account_id: proposal},
+        now=now,
+        proposed_by_id=proposed_by_id,
+        refused_trades=refused_trades,
+    )
+    return fresh
+
+
+# --- Solving -------------------------------------------------------------------------------------
+
+
+def _solve(
+    *,
+    firm_id: int,
+    checks: Sequence[models.Check],
+    price_date: date,
+    extra_locks: Sequence[LockRow],
+) -> tuple[list[Solved], list[Unsolved]]:
+    if not checks:
+        return [], []
+    book = load_book(
+        firm_id=firm_id,
+        account_ids=[check.account_id for check in checks],
+        price_date=price_date,
+        extra_locks=extra_locks,
+    )
+    targets = resolve_targets(book)
+    drifts = {is_flow: measure_drift(book, targets, is_flow=is_flow) for is_flow in (False, True)}
+    at = {int(account_id): index for index, account_id in enumerate(book.account_ids)}
+    solved, unsolved = [], []
+    for check in checks:
+        if check.account_id not in at:
+            unsolved.append(Unsolved(check, CheckStatus.BLOCKED, "the account is closed"))
+            continue
+        is_flow = check.cause == Cause.CASH_FLOW
+        answer = _solve_one(book, targets, drifts[is_flow], check, at[check.account_id], is_flow)
+        if isinstance(answer, Solved):
+            solved.append(answer)
+        else:
+            unsolved.append(answer)
+    return solved, unsolved
+
+
+def _solve_one(
+    book: Book,
+    targets: Targets,
+    drift: Drift,
+    check: models.Check,
+    account: int,
+    is_flow: bool,  # noqa: FBT001 - private, and read beside its name
+) -> Solved | Unsolved:
+    if account in targets.blocked:
+        return Unsolved(check, CheckStatus.BLOCKED, targets.blocked[account])
+    sized = solve_account(
+        book, targets, drift, account, choose_move(book, drift, account, is_flow=is_flow)
+    )
+    try:
+        plan = finish_plan(book, targets, sized)
+    except PlanRefused as error:
+        return Unsolved(check, CheckStatus.BLOCKED, f"the plan failed its check: {error}")
+    if not plan.trades:
+        return Unsolved(check, CheckStatus.NO_TRADE, "no trade above the minimum would help")
+    weights_after, cash_after = measure_after(book, account, plan)
+    policy = book.policies[book.policy_index[account]]
+    rows = drift.rows_of(policy.band_level)
+    after = (
+        (*(weights_after @ book.class_matrix), cash_after)
+        if rows is drift.by_class
+        else (*weights_after, cash_after)
+    )
+    distance = sum(abs(w - t) for w, t in zip(after, rows.targets[account], strict=True)) / 2
+    gain = drift.drift_total[account] - distance
+    # Letting go of what is excluded, or raising cash, is worth it where no weight comes nearer.
+    must_trade = drift.is_cash_short[account] or any(
+        trade.reason is TradeReason.EXCLUDED for trade in plan.trades
+    )
+    if gain < GAIN_NOTICEABLE and not must_trade:
+        return Unsolved(check, CheckStatus.NO_TRADE, "no trade would bring it nearer its target")
+    notes = list(sized.notes)
+    if sized.short_by:
+        notes.append(
+            f"Cash stays {sized.short_by} short of what is needed: nothing else may be sold"
+        )
+    return Solved(
+        check=check,
+        plan=plan,
+        case=write_case(book, account),
+        notes=tuple(notes),
+        classes=_describe_classes(book, drift, account, weights_after, cash_after),
+        drift_before=float(drift.drift_total[account]),
+        drift_after=float(distance),
+        weights={
+            trade.security.security_id: (
+                float(book.held_values[account, i] / book.values[account]),
+                float(weights_after[i]),
+                float(targets.weights[account, i]),
+            )
+            for trade in plan.trades
+            for i in [book.index_of_security[trade.security.security_id]]
+        },
+    )
+
+
+def _describe_classes(
+    book: Book, drift: Drift, account: int, weights_after: Floats, cash_after: float
+) -> list[dict[str, Any]]:
+    rows = drift.by_class
+    after = [*(weights_after @ book.class_matrix), cash_after]
+    return [
+        {
+            "label": label,
+            "target": f"{rows.targets[account, i]:.8f}",
+            "low": f"{rows.low[account, i]:.8f}",
+            "high": f"{rows.high[account, i]:.8f}",
+            "before": f"{rows.weights[account, i]:.8f}",
+            "after": f"{after[i]:.8f}",
+            "is_breached": bool(rows.breached[account, i]),
+            "is_cash": label == CASH_LABEL,
+        }
+        for i, label in enumerate(rows.labels)
+        if rows.weights[account, i] > 0 or rows.targets[account, i] > 0
+    ]
+
+
+# --- Storing -------------------------------------------------------------------------------------
+
+
+def _store(
+    solved: Sequence[Solved],
+    pending: Mapping[int, models.Proposal],
+    *,
+    now: datetime,
+    proposed_by_id: int,
+    refused_trades: list[list[Any]],
+) -> list[models.Proposal]:
+    """Store proposals with their trades and lots, superseding what was pending; bulk throughout."""
+    if not solved:
+        return []
+    solved_accounts = {row.check.account_id for row in solved}
+    replaced = [old for account_id, old in pending.items() if account_id in solved_accounts]
+    for old in replaced:
+        old.status = advance_proposal(old.status, ProposalEvent.SUPERSEDE)
+        old.closed_at = now
+        old.close_reason = "A newer proposal took its place."
+    models.Proposal.objects.bulk_update(replaced, ["status", "closed_at", "close_reason"])
+    proposals = models.Proposal.objects.bulk_create(
+        _make_proposal(
+            row,
+            now=now,
+            proposed_by_id=proposed_by_id,
+            refused_trades=refused_trades,
+            supersedes=pending.get(row.check.account_id),
+        )
+        for row in solved
+    )
+    trades = models.Trade.objects.bulk_create(
+        trade
+        for row, proposal in zip(solved, proposals, strict=True)
+        for trade in _make_trades(row, proposal)
+    )
+    planned = [trade for row in solved for trade in row.plan.trades]
+    models.TradeLot.objects.bulk_create(
+        models.TradeLot(
+            trade=trade,
+            lot_id=lot.lot_id,
+            rank=rank,
+            quantity=lot.quantity,
+            cost=lot.cost,
+            gain=lot.gain,
+            tax_amount=lot.tax,
+            is_long_term=lot.is_long_term,
+        )
+        for trade, plan in zip(trades, planned, strict=True)
+        for rank, lot in enumerate(plan.lots, start=1)
+    )
+    _audit(proposals, proposed_by_id, "rebalancer.proposal.made", "Proposed trades")
+    return proposals
+
+
+def _make_proposal(
+    row: Solved,
+    *,
+    now: datetime,
+    proposed_by_id: int,
+    refused_trades: list[list[Any]],
+    supersedes: models.Proposal | None,
+) -> models.Proposal:
+    plan, case = row.plan, row.case
+    hours = case["policy"]["approval_hours_max"]
+    proposal = models.Proposal(
+        firm_id=row.check.firm_id,
+        account_id=row.check.account_id,
+        origin_check=row.check,
+        policy_id=case["policy"]["policy_id"],
+        model_version_id=case["model"]["version_id"],
+        status=ProposalStatus.PENDING,
+        proposed_by_id=proposed_by_id,
+        supersedes=supersedes,
+        price_date=date.fromisoformat(case["price_date"]),
+        books_version=case["account"]["books_version"],
+        inputs=case,
+        inputs_hash=hash_json(case),
+        classes=row.classes,
+        refused_trades=refused_trades,
+        notes=list(row.notes),
+        value=Decimal(str(round(_value(case), 2))),
+        cash_before=Decimal(case["account"]["cash"]),
+        cash_after=plan.cash_after,
+        turnover_amount=sum((trade.amount for trade in plan.trades), ZERO),
+        cost_amount=sum((trade.cost for trade in plan.trades), ZERO),
+        short_term_gain=sum((trade.gain(long_term=False) for trade in plan.trades), ZERO),
+        long_term_gain=sum((trade.gain(long_term=True) for trade in plan.trades), ZERO),
+        tax_amount=sum((trade.tax for trade in plan.trades), ZERO),
+        drift_before=Decimal(f"{row.drift_before:.8f}"),
+        drift_after=Decimal(f"{row.drift_after:.8f}"),
+        expires_at=now + timedelta(hours=hours),
+    )
+    proposal.content_hash = hash_json(
+        {
+            "proposal": proposal.public_id,
+            "inputs": proposal.inputs_hash,
+            "expires_at": proposal.expires_at,
+            "proposed_by": proposed_by_id,
+            "cash_after": plan.cash_after,
+            "trades": [
+                [
+                    trade.security.security_id,
+                    trade.side,
+                    trade.quantity,
+                    trade.fill_price,
+                    trade.amount,
+                    [[lot.lot_id, lot.quantity, lot.gain, lot.tax] for lot in trade.lots],
+                ]
+                for trade in plan.trades
+            ],
+        }
+    )
+    return proposal
+
+
+def _value(case: dict[str, Any]) -> Decimal:
+    """Return what an account is worth at the prices of its case."""
+    prices = {row["security_id"]: Decimal(row["price"] or 0) for row in case["securities"]}
+    held = sum(
+        (Decimal(lot["quantity"]) * prices[lot["security_id"]] for lot in case["lots"]), ZERO
+    )
+    return held + Decimal(case["account"]["cash"])
+
+
+def _make_trades(row: Solved, proposal: models.Proposal) -> list[models.Trade]:
+    classes = {entry["label"]: entry for entry in row.classes}
+    names = {entry["security_id"]: entry["class_name"] for entry in row.case["securities"]}
+    trades = []
+    for trade in row.plan.trades:
+        before, after, target = row.weights[trade.security.security_id]
+        class_name = names[trade.security.security_id]
+        trades.append(
+            models.Trade(
+                proposal=proposal,
+                security_id=trade.security.security_id,
+                side=trade.side,
+                quantity=trade.quantity,
+                price=trade.security.price,
+                fill_price=trade.fill_price,
+                amount=trade.amount,
+                cost_amount=trade.cost,
+                short_term_gain=trade.gain(long_term=False),
+                long_term_gain=trade.gain(long_term=True),
+                tax_amount=trade.tax,
+                weight_before=_weight(before),
+                weight_after=_weight(after),
+                weight_target=_weight(target),
+                reason=trade.reason,
+                explanation=explain_trade(
+                    reason=trade.reason,
+                    symbol=trade.security.symbol,
+                    class_name=class_name,
+                    row=classes.get(class_name),
+                    tax=trade.tax,
+                    gain=sum((lot.gain for lot in trade.lots), ZERO),
+                ),
+            )
+        )
+    return trades
+
+
+def _weight(value: float) -> Decimal:
+    return Decimal(f"{min(max(value, 0.0), 1.0):.8f}")
+
+
+def _audit(proposals: Sequence[models.Proposal], actor_id: int, action: str, summary: str) -> None:
+    accounts = planning.get_account_names([proposal.account_id for proposal in proposals])
+    record_audit_entries(
+        [
+            AuditRecord(
+                firm_id=proposal.firm_id,
+                actor_id=actor_id,
+                action=action,
+                object_id=str(proposal.public_id),
+                household_id=accounts[proposal.account_id].household_id,
+                summary=f"{summary}: {accounts[proposal.account_id].name}",
+                detail={"content_hash": proposal.content_hash},
+            )
+            for proposal in proposals
+        ]
+    )

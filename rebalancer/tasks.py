@@ -1,0 +1,71 @@
+"""Celery's nudges to look: each reads the clock, and calls operations that may run twice."""
+
+import logging
+from typing import Any
+
+from celery import Task, shared_task
+from kombu.exceptions import OperationalError
+
+from accounts.queries import people
+from rebalancer.operations import approvals, checks, cycles, orders, proposals
+from robo.common import clock
+
+logger = logging.getLogger(__name__)
+
+
+def nudge(task: Task, **arguments: Any) -> None:
+    """Ask a worker to look once the transaction commits; without Redis the next beat will do."""
+    try:
+        task.delay_on_commit(**arguments)
+    except OperationalError:
+        logger.warning("no broker to nudge %s; the sweep will find the work", task.name)
+
+
+@shared_task
+def run_cycle(*, cycle_run_id: int) -> None:
+    """Run a cycle that somebody asked for."""
+    cycles.run_cycle(cycle_run_id=cycle_run_id, now=clock.now())
+
+
+@shared_task
+def find_due_checks() -> None:
+    """Look at every account that is due, and write the proposals that follow."""
+    now = clock.now()
+    for firm in people.list_firms():
+        price_date = cycles.get_cycle_date(firm_id=firm.pk, now=now)
+        if price_date is not None:
+            checks.find_due_checks(firm_id=firm.pk, price_date=price_date, now=now)
+            proposals.propose(firm_id=firm.pk, price_date=price_date, now=now)
+
+
+@shared_task
+def expire_proposals() -> None:
+    """Expire what nobody decided in time."""
+    approvals.expire_proposals(now=clock.now())
+
+
+@shared_task
+def submit_orders() -> None:
+    """Send what was approved, and take what comes back at once."""
+    now = clock.now()
+    orders.submit_orders(now=now)
+    orders.poll_broker(now=now)
+
+
+@shared_task
+def poll_broker() -> None:
+    """Ask the broker for news, and send the buys that closed sales have freed."""
+    now = clock.now()
+    orders.poll_broker(now=now)
+    orders.submit_orders(now=now)
+
+
+@shared_task
+def sweep() -> None:
+    """Find work that a dead worker or a lost message left lying, whatever its stage."""
+    now = clock.now()
+    orders.resolve_unknown_orders(now=now)
+    orders.submit_orders(now=now)
+    orders.complete_proposals(now=now)
+    for cycle_run_id in cycles.list_stuck_cycles(now=now):
+        nudge(run_cycle, cycle_run_id=cycle_run_id)

@@ -1,0 +1,1 @@
+"""Pages: translate in, call one operation or query, translate out."""

@@ -1,0 +1,152 @@
+"""A proposal: what it would change and why, the decision, and its orders as they go."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import get_signed_in_user, require_role
+from accounts.domain.roles import Role
+from rebalancer import tasks
+from rebalancer.access import UNDECIDED, get_proposal_for
+from rebalancer.domain.lifecycle import ProposalStatus
+from rebalancer.forms import DecisionForm, TradeChoiceForm
+from rebalancer.operations import approvals, proposals
+from rebalancer.operations.approvals import ProposalStale
+from rebalancer.queries.pages import proposal as pages
+from rebalancer.queries.pages import words
+from rebalancer.views.answers import UNPROCESSABLE, get_price_date, say_no, tell_form_errors
+from robo.common import clock
+from robo.common.errors import Refused
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from rebalancer.models import Proposal
+
+EVERYBODY = (Role.CLIENT, Role.ADVISOR, Role.ADMIN)
+
+
+@require_role(*EVERYBODY)
+@require_safe
+def show_proposal(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Show a proposal; a client sees that it is being reviewed, and the trades once decided."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    return _render(request, user, proposal, DecisionForm(), 200)
+
+
+def _render(
+    request: HttpRequest, user: "User", proposal: "Proposal", form: DecisionForm, status: int
+) -> HttpResponse:
+    now = clock.now()
+    is_pending = proposal.status == ProposalStatus.PENDING
+    is_undecided = proposal.status in UNDECIDED
+    is_own = proposal.proposed_by_id == user.pk
+    context = {
+        "proposal": proposal,
+        "page": pages.load_proposal_page(proposal, price_date=get_price_date(proposal.firm, now)),
+        "progress": pages.load_progress(proposal),
+        # The very question that an approval asks, so that the page never promises more.
+        "changes": approvals.list_changes_since(proposal)
+        if is_pending and user.role == Role.ADVISOR
+        else [],
+        "form": form,
+        "is_pending": is_pending,
+        "is_own": is_own,
+        "is_late": is_pending and proposal.expires_at <= now,
+        "may_decide": is_pending and user.role == Role.ADVISOR,
+        "may_approve": is_pending and user.role == Role.ADVISOR and not is_own,
+        "shows_trades": user.role != Role.CLIENT or not is_undecided,
+        "tax_status": words.TAX_STATUS_WORDS[proposal.account.tax_status],
+        "is_taxable": proposal.account.tax_status == "TAXABLE",
+        "client_status": words.CLIENT_STATUS_WORDS.get(proposal.status, ""),
+    }
+    return render(request, "rebalancer/proposal.html", context, status=status)
+
+
+@require_role(*EVERYBODY)
+@require_safe
+def show_progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Answer the orders of a proposal as they stand; a changed state asks for the whole page."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    if user.role == Role.CLIENT and proposal.status in UNDECIDED:
+        raise Http404
+    seen = request.GET.get("seen")
+    if seen and seen != proposal.status:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    context = {"proposal": proposal, "progress": pages.load_progress(proposal)}
+    return render(request, "rebalancer/_progress.html", context)
+
+
+@require_role(*EVERYBODY)
+@require_POST
+def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Approve or reject exactly what was seen."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        if "decision" in form.errors or "content_hash" in form.errors:
+            tell_form_errors(request, {"": ["The decision could not be read. Please try again."]})
+        return _render(request, user, proposal, form, UNPROCESSABLE)
+    is_approval = form.cleaned_data["decision"] == "approve"
+    operation = approvals.approve_proposal if is_approval else approvals.reject_proposal
+    address = reverse("rebalancer:proposal", args=[public_id])
+    try:
+        operation(
+            proposal_id=proposal.pk,
+            user_id=user.pk,
+            content_hash=form.cleaned_data["content_hash"],
+            note=form.cleaned_data["note"],
+            now=clock.now(),
+        )
+    except ProposalStale as error:
+        fresh = error.fresh_public_id
+        return say_no(
+            request,
+            error,
+            back_url=address,
+            back_label="Back to this proposal",
+            fresh_url=reverse("rebalancer:proposal", args=[fresh]) if fresh else "",
+        )
+    except Refused as error:
+        return say_no(request, error, back_url=address, back_label="See how it stands now")
+    if is_approval:
+        tasks.nudge(tasks.submit_orders)
+        messages.success(request, "Approved. The orders are on their way.")
+    else:
+        messages.success(request, "Rejected. Nothing will be traded.")
+    return redirect(address)
+
+
+@require_role(Role.ADVISOR)
+@require_POST
+def remove_trades(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Solve again without the chosen trades; somebody else must approve the result."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    address = reverse("rebalancer:proposal", args=[public_id])
+    trade_ids = list(proposal.trades.values_list("pk", flat=True))
+    form = TradeChoiceForm(request.POST, trade_ids=trade_ids)
+    if not form.is_valid():
+        tell_form_errors(request, form.errors)
+        return redirect(address)
+    try:
+        fresh = proposals.remove_trades(
+            proposal_id=proposal.pk,
+            user_id=user.pk,
+            trade_ids=form.cleaned_data["trade"],
+            now=clock.now(),
+        )
+    except Refused as error:
+        return say_no(request, error, back_url=address, back_label="Back to the proposal")
+    messages.success(
+        request,
+        "Solved again without those trades. You made this one, so a colleague must approve it.",
+    )
+    return redirect("rebalancer:proposal", fresh.public_id)

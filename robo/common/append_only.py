@@ -1,0 +1,30 @@
+"""Migration operations that make a table append-only in PostgreSQL itself."""
+
+from django.db import migrations
+
+CREATE_FUNCTION = migrations.RunSQL(
+    sql="""
+        CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'append-only: % on % is refused', tg_op, tg_table_name
+                USING ERRCODE = 'restrict_violation';
+        END $$;
+    """,
+    reverse_sql="DROP FUNCTION IF EXISTS refuse_change();",
+)
+
+
+def append_only(table: str) -> migrations.RunSQL:
+    """Return the operation that refuses UPDATE, DELETE and TRUNCATE on `table`."""
+    return migrations.RunSQL(
+        sql=f"""
+            CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON {table}
+                FOR EACH ROW EXECUTE FUNCTION refuse_change();
+            CREATE TRIGGER append_only_table BEFORE TRUNCATE ON {table}
+                FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+        """,
+        reverse_sql=f"""
+            DROP TRIGGER append_only_table ON {table};
+            DROP TRIGGER append_only_rows ON {table};
+        """,
+    )

@@ -1,0 +1,52 @@
+"""How numbers are kept: the precision of money, prices, quantities and weights, defined once."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+
+# PostgreSQL orders NaN above every number, so `> 0` alone would let it in; this bound does not.
+NUMBER_LIMIT = Decimal("1e12")
+
+
+class MoneyField(models.DecimalField):  # type: ignore[type-arg]
+    """An amount in the account's currency, to its minor unit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_digits": 20, "decimal_places": 2, **kwargs})
+
+
+class PriceField(models.DecimalField):  # type: ignore[type-arg]
+    """A price per share, 6 places."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_digits": 20, "decimal_places": 6, **kwargs})
+
+
+class QuantityField(models.DecimalField):  # type: ignore[type-arg]
+    """A number of shares, 8 places."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_digits": 28, "decimal_places": 8, **kwargs})
+
+
+class WeightField(models.DecimalField):  # type: ignore[type-arg]
+    """A fraction of one (never percent), 8 places."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_digits": 9, "decimal_places": 8, **kwargs})
+
+
+def positive(field: str) -> models.Q:
+    """Return the condition that a number column is above zero and finite."""
+    return models.Q(**{f"{field}__gt": 0, f"{field}__lt": NUMBER_LIMIT})
+
+
+def not_negative(field: str) -> models.Q:
+    """Return the condition that a number column is zero or above and finite."""
+    return models.Q(**{f"{field}__gte": 0, f"{field}__lt": NUMBER_LIMIT})
+
+
+def fraction(field: str) -> models.Q:
+    """Return the condition that a weight or rate lies between zero and one."""
+    return models.Q(**{f"{field}__gte": 0, f"{field}__lte": 1})

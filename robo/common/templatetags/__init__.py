@@ -1,0 +1,1 @@
+"""Template tags and filters that know no app: figures as text, and the pieces of a page."""

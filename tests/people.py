@@ -1,0 +1,68 @@
+"""Builders for tests: firms, people, households and accounts, made by the product's own operations.
+
+Every builder gives sensible values and takes the ones that a test is about.
+"""
+
+from datetime import date
+from itertools import count
+from typing import Any
+
+from accounts.domain.roles import Role, TaxStatus
+from accounts.models import Account, Firm, Household, User
+from accounts.operations import people, users
+from accounts.queries import people as queries
+
+PASSWORD = "level-keel-and-trim"  # long enough for the validators, and in no list of common ones
+_numbers = count(1)
+
+
+def make_firm(name: str = "", **facts: Any) -> Firm:
+    """Return a new firm with its service user."""
+    return people.create_firm(name=name or f"Firm {next(_numbers)}", **facts)
+
+
+def make_user(firm: Firm, role: Role = Role.ADVISOR, **facts: Any) -> User:
+    """Return a new person of the firm, signed up with `PASSWORD`; clients need a household."""
+    number = next(_numbers)
+    facts = {
+        "email": f"{role.lower()}{number}@example.com",
+        "name": f"{role.title()} {number}",
+        "password": PASSWORD,
+        "actor_id": queries.get_service_user(firm.pk).pk,
+        **facts,
+    }
+    return users.create_user(firm_id=firm.pk, role=role, **facts)
+
+
+def make_household(firm: Firm, name: str = "", *, advisor: User | None = None) -> Household:
+    """Return a new household, led by `advisor` if given."""
+    actor_id = queries.get_service_user(firm.pk).pk
+    household = people.create_household(
+        firm_id=firm.pk, name=name or f"Household {next(_numbers)}", actor_id=actor_id
+    )
+    if advisor is not None:
+        people.assign_advisor(
+            household_id=household.pk, advisor_id=advisor.pk, is_lead=True, actor_id=actor_id
+        )
+    return household
+
+
+def make_client(household: Household, **facts: Any) -> User:
+    """Return a new client of the household."""
+    return make_user(household.firm, Role.CLIENT, household_id=household.pk, **facts)
+
+
+def make_account(household: Household, **facts: Any) -> Account:
+    """Return a new account of the household, without books (those are portfolios' to open)."""
+    number = next(_numbers)
+    facts = {
+        "name": f"Account {number}",
+        "number": f"{number:08d}",
+        "custodian": "Custodian",
+        "tax_status": TaxStatus.TAXABLE,
+        "is_discretionary": False,
+        "opened_date": date(2020, 1, 2),
+        "actor_id": queries.get_service_user(household.firm_id).pk,
+        **facts,
+    }
+    return people.open_account(household_id=household.pk, **facts)

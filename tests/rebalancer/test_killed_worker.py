@@ -1,0 +1,116 @@
+"""A real Celery worker, killed with SIGKILL again and again while orders are under way.
+
+Whatever it was doing: nothing is lost, nothing is done twice, and the books agree.
+"""
+
+import os
+import time
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from portfolios.queries.books import check_books
+from rebalancer import models, tasks
+from rebalancer.domain.lifecycle import CLOSED_ORDER, OPEN_PROPOSAL, OrderStatus
+from rebalancer.operations import orders
+from rebalancer.queries.proof import check_orders
+from robo.common import clock
+from tests.rebalancer.world import make_world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+OLD = date(2020, 1, 2)
+ACCOUNTS, KILLS, SECONDS = 12, 4, 240
+
+
+def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_process, settings):
+    world = make_world()
+    for number in range(ACCOUNTS):
+        world.add_account(
+            "1000", lots=[("USTM", str(60 + number), "4000", OLD), ("BOND", "10", "900", OLD)]
+        )
+    world.look()
+    now = clock.now()
+    for proposal in models.Proposal.objects.all():
+        world.approve(proposal)
+    order_count = models.Order.objects.count()
+    assert order_count >= 3 * ACCOUNTS
+
+    worker, dice = celery_worker_process, Random(9)
+    worker.stop()
+    broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}
+    kills, deadline = 0, time.monotonic() + SECONDS
+    worker.start(**broker_path)
+    while models.Proposal.objects.filter(status__in=OPEN_PROPOSAL).exists():
+        assert time.monotonic() < deadline, worker.log()[-3000:]
+        tasks.submit_orders.delay()
+        tasks.poll_broker.delay()
+        tasks.sweep.delay()
+        time.sleep(dice.uniform(0.0, 0.25))
+        if kills < KILLS:
+            worker.kill9()
+            kills += 1
+            # What it had claimed is looked up once its lease is over: do not wait for that.
+            models.Order.objects.filter(status=OrderStatus.SUBMITTING).update(lease_until=now)
+            worker.start(**broker_path)
+
+    assert kills == KILLS
+    assert models.Order.objects.count() == order_count
+    # The worker's broker rejects one order in a hundred; every other one is filled in full.
+    assert not models.Order.objects.exclude(status__in=CLOSED_ORDER).exists()
+    sent = models.Order.objects.filter(submitted_at__isnull=False)
+    assert orders.get_broker().count_orders() == sent.count()
+    assert check_books(world.firm.pk) == []
+    assert check_orders(world.firm.pk) == []
+
+
+def test_a_worker_killed_between_the_broker_and_the_books_is_made_up_for(
+    celery_worker_process, settings, tmp_path
+):
+    """The worst moment, hit on purpose: the broker has the order, and we do not know it."""
+    world = make_world()
+    world.add_account("1000", lots=[("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)])
+    world.look()
+    world.approve(models.Proposal.objects.get())
+    worker = celery_worker_process
+    worker.stop()
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text(KILL_AFTER_SUBMIT)
+    broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    worker.start(**broker_path, PYTHONPATH=path)
+    tasks.submit_orders.delay()
+    deadline = time.monotonic() + 30
+    while not orders.get_broker().count_orders():
+        assert time.monotonic() < deadline, worker.log()[-3000:]
+        time.sleep(0.05)
+    worker.kill9()
+    assert models.Order.objects.filter(status=OrderStatus.SUBMITTING).exists()
+    assert not models.Fill.objects.exists()
+
+    taken = orders.get_broker().count_orders()
+    models.Order.objects.filter(status=OrderStatus.SUBMITTING).update(lease_until=clock.now())
+    orders.resolve_unknown_orders(now=clock.now())
+    assert orders.get_broker().count_orders() == taken
+    world.trade(now=clock.now())
+    assert orders.get_broker().count_orders() == models.Order.objects.count()
+    assert not models.Order.objects.exclude(status=OrderStatus.FILLED).exists()
+    assert check_books(world.firm.pk) == []
+    assert check_orders(world.firm.pk) == []
+
+
+KILL_AFTER_SUBMIT = """
+import os, signal
+import rebalancer.brokers.paper as paper
+
+submit = paper.PaperBroker.submit
+
+
+def submit_and_die(self, ticket):
+    submit(self, ticket)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+paper.PaperBroker.submit = submit_and_die
+"""
