@@ -210,6 +210,9 @@ def _read_balances(draft: StatementDraft, account: AccountDraft, statement: Elem
     for balance in statement.all("INVBAL"):
         try:
             account.add_cash(_number(balance, "AVAILCASH"))
+            for borrowed in ("MARGINBALANCE", "SHORTBALANCE"):
+                if _optional(balance, borrowed):
+                    raise CellRefused(f"{borrowed} is not zero: borrowed money is not kept here")
         except CellRefused as refusal:
             draft.refuse(line=balance.line, culprit="INVBAL", reason=str(refusal))
     printed = [

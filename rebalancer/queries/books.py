@@ -61,7 +61,7 @@ def load_book(
     """Return the Book of these accounts as of `price_date`; one household or a whole shard.
 
     `model_overrides` (published version id -> another version id) shows accounts against a model
-    version that is not published yet. Ten queries, whatever the number of accounts.
+    version that is not published yet. The number of queries does not grow with the accounts.
     """
     firm = people.get_firm(firm_id)
     facts = planning.list_account_facts(account_ids)

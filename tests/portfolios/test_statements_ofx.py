@@ -2,13 +2,11 @@
 
 import time
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from portfolios.statements import read_statement
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "statements"
 D = Decimal
 
 
@@ -161,3 +159,11 @@ def test_thousands_of_tickers_of_one_identifier_take_linear_time_and_short_notes
     assert paired.notes[0].endswith("1 as T3 and 1 as T4 and 11,995 more")
     assert len(refused.refused_rows) == many - 1
     assert "T3 and T4 and 11,995 more: which" in refused.refused_rows[0].reason
+
+
+@pytest.mark.parametrize("borrowed", ["MARGINBALANCE", "SHORTBALANCE"])
+def test_borrowed_money_is_refused_by_name(borrowed):
+    owing = f"<INVBAL><AVAILCASH>0</AVAILCASH><{borrowed}>-250.00</{borrowed}></INVBAL>"
+    statement = read(account(position("1"), balance=owing), tickers=("AAA",))
+    [refused] = statement.refused_rows
+    assert borrowed in refused.reason
