@@ -301,9 +301,6 @@ class JournalEntry(models.Model):
     entry_date = models.DateField(help_text="the market day of the event")
     source = models.CharField(max_length=120, help_text="what caused it; booked at most once")
     memo = models.CharField(max_length=200, blank=True)
-    reverses = models.OneToOneField(
-        "self", null=True, on_delete=models.PROTECT, related_name="reversed_by"
-    )
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

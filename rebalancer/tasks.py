@@ -7,10 +7,13 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from accounts.queries import people
-from rebalancer.operations import approvals, checks, cycles, orders, proposals
+from rebalancer.operations import approvals, checks, cycles, fills, orders, proposals
 from robo.common import clock
 
 logger = logging.getLogger(__name__)
+
+# So many shards of accounts a task takes on before it makes room for the next.
+SHARDS_PER_TASK = 2
 
 
 def nudge(task: Task, **arguments: Any) -> None:
@@ -33,9 +36,17 @@ def find_due_checks() -> None:
     now = clock.now()
     for firm in people.list_firms():
         price_date = cycles.get_cycle_date(firm_id=firm.pk, now=now)
-        if price_date is not None:
-            checks.find_due_checks(firm_id=firm.pk, price_date=price_date, now=now)
-            proposals.propose(firm_id=firm.pk, price_date=price_date, now=now)
+        if price_date is None:
+            continue
+        looked = checks.find_due_checks(
+            firm_id=firm.pk, price_date=price_date, now=now, shards_max=SHARDS_PER_TASK
+        )
+        answered = proposals.propose(
+            firm_id=firm.pk, price_date=price_date, now=now, shards_max=SHARDS_PER_TASK
+        )
+        if looked or answered:
+            # There may be more: look again, in a task of its own and so within its time limit.
+            nudge(find_due_checks)
 
 
 @shared_task
@@ -66,6 +77,6 @@ def sweep() -> None:
     now = clock.now()
     orders.resolve_unknown_orders(now=now)
     orders.submit_orders(now=now)
-    orders.complete_proposals(now=now)
+    fills.complete_proposals(now=now)
     for cycle_run_id in cycles.list_stuck_cycles(now=now):
         nudge(run_cycle, cycle_run_id=cycle_run_id)

@@ -259,14 +259,19 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator["Browser"]:
     """Give one headless browser for the whole session."""
+    from django.db import connections
     from playwright.sync_api import sync_playwright
 
     # Playwright keeps an event loop in this thread, and Django then refuses every query.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    # Inside the loop Django opens connections of its own; one left open on the other side of it
+    # would keep the test database from being dropped.
+    connections.close_all()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
         yield browser
         browser.close()
+        connections.close_all()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ class EntryKind(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
     DIVIDEND = "DIVIDEND"
-    REVERSAL = "REVERSAL"
 
 
 class Side(StrEnum):

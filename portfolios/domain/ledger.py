@@ -55,8 +55,3 @@ def transfer_for_cash(*, pocket: Pocket, amount: Decimal, currency: str) -> Tran
     if amount > 0:
         return Transfer(pocket, Pocket.CASH, amount, unit)
     return Transfer(Pocket.CASH, pocket, -amount, unit)
-
-
-def reverse(transfer: Transfer) -> Transfer:
-    """Return the transfer that undoes `transfer`."""
-    return Transfer(transfer.target, transfer.source, transfer.quantity, transfer.unit)

@@ -48,13 +48,12 @@ class Migration(migrations.Migration):
             name='JournalEntry',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[(portfolios.domain.kinds.EntryKind['OPENING'], portfolios.domain.kinds.EntryKind['OPENING']), (portfolios.domain.kinds.EntryKind['DEPOSIT'], portfolios.domain.kinds.EntryKind['DEPOSIT']), (portfolios.domain.kinds.EntryKind['WITHDRAWAL'], portfolios.domain.kinds.EntryKind['WITHDRAWAL']), (portfolios.domain.kinds.EntryKind['BUY'], portfolios.domain.kinds.EntryKind['BUY']), (portfolios.domain.kinds.EntryKind['SELL'], portfolios.domain.kinds.EntryKind['SELL']), (portfolios.domain.kinds.EntryKind['DIVIDEND'], portfolios.domain.kinds.EntryKind['DIVIDEND']), (portfolios.domain.kinds.EntryKind['REVERSAL'], portfolios.domain.kinds.EntryKind['REVERSAL'])], max_length=10)),
+                ('kind', models.CharField(choices=[(portfolios.domain.kinds.EntryKind['OPENING'], portfolios.domain.kinds.EntryKind['OPENING']), (portfolios.domain.kinds.EntryKind['DEPOSIT'], portfolios.domain.kinds.EntryKind['DEPOSIT']), (portfolios.domain.kinds.EntryKind['WITHDRAWAL'], portfolios.domain.kinds.EntryKind['WITHDRAWAL']), (portfolios.domain.kinds.EntryKind['BUY'], portfolios.domain.kinds.EntryKind['BUY']), (portfolios.domain.kinds.EntryKind['SELL'], portfolios.domain.kinds.EntryKind['SELL']), (portfolios.domain.kinds.EntryKind['DIVIDEND'], portfolios.domain.kinds.EntryKind['DIVIDEND'])], max_length=10)),
                 ('entry_date', models.DateField(help_text='the market day of the event')),
                 ('source', models.CharField(help_text='what caused it; booked at most once', max_length=120)),
                 ('memo', models.CharField(blank=True, max_length=200)),
                 ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='journal_entries', to='accounts.account')),
-                ('reverses', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reversed_by', to='portfolios.journalentry')),
             ],
             options={
                 'verbose_name_plural': 'journal entries',

@@ -105,7 +105,7 @@ def book_opening(
 
     :raises Conflict: when the account's books are not empty.
     """
-    balance = _lock_books([account_id])[account_id]
+    balance = lock_books([account_id])[account_id]
     booked = models.JournalEntry.objects.filter(source=source).first()
     if booked is not None:
         return booked
@@ -157,9 +157,17 @@ def deposit_cash(
 
 
 def withdraw_cash(
-    *, account_id: int, amount: Decimal, entry_date: date, token: uuid.UUID, actor_id: int
+    *,
+    account_id: int,
+    amount: Decimal,
+    entry_date: date,
+    token: uuid.UUID,
+    actor_id: int,
+    reserved: Decimal = ZERO,
 ) -> models.JournalEntry:
     """Book money that went to the client; the same `token` books once.
+
+    `reserved` is cash that orders under way will take, which must stay.
 
     :raises NotEnoughCash: naming what is there.
     :raises Refused: when the amount is not a positive number of cents.
@@ -171,6 +179,7 @@ def withdraw_cash(
         entry_date=entry_date,
         token=token,
         actor_id=actor_id,
+        reserved=reserved,
     )
 
 
@@ -183,18 +192,22 @@ def _move_cash(
     entry_date: date,
     token: uuid.UUID,
     actor_id: int,
+    reserved: Decimal = ZERO,
 ) -> models.JournalEntry:
     if not amount.is_finite() or amount <= 0 or amount != amount.quantize(CENT):
         raise Refused(f"{amount} is not a positive amount in cents.")
-    balance = _lock_books([account_id])[account_id]
+    balance = lock_books([account_id])[account_id]
     source = f"{kind.lower()}:{token}"
     booked = models.JournalEntry.objects.filter(source=source).first()
     if booked is not None:
         if booked.account_id != account_id:
             raise Conflict("This form was already used for another account.")
         return booked
-    if kind is EntryKind.WITHDRAWAL and amount > balance.amount:
-        raise NotEnoughCash(f"The account holds {balance.amount} in cash, less than {amount}.")
+    if kind is EntryKind.WITHDRAWAL and amount > balance.amount - reserved:
+        under_way = f", {reserved} of it for orders under way" if reserved else ""
+        raise NotEnoughCash(
+            f"The account holds {balance.amount} in cash{under_way}, less than {amount}."
+        )
     signed = amount if kind is EntryKind.DEPOSIT else -amount
     event = BookEvent(
         account_id=account_id,
@@ -219,14 +232,14 @@ def book_dividend(
 ) -> int:
     """Book a cash dividend to everyone who holds the security; return how many accounts got one.
 
-    Paid on the ex-date, on what is held then; safe to repeat.
+    Paid on what is held as it is booked, under the ex-date; safe to repeat.
     """
     holders = list(
         models.Holding.objects.filter(security_id=security_id, quantity__gt=0)
         .order_by("account_id")
         .values_list("account_id", flat=True)
     )
-    _lock_books(holders)
+    lock_books(holders)
     source = f"dividend:{security_id}:{ex_date.isoformat()}"
     paid = set(
         models.JournalEntry.objects.filter(
@@ -265,18 +278,19 @@ def book_fills(*, fills: Sequence[FillToBook], currency: str) -> None:
     :raises BooksDisagree: when a sale asks for shares that its lots do not hold, or a buy for cash
         that is not there.
     """
-    balances = _lock_books(sorted({fill.account_id for fill in fills}))
+    balances = lock_books(sorted({fill.account_id for fill in fills}))
     lot_ids = {lot_id for fill in fills for lot_id, _quantity in fill.picks}
-    left = {
-        row.pk: Lot(row.pk, row.quantity, row.cost, row.acquired_date)
-        for row in models.Lot.objects.filter(pk__in=lot_ids)
-    }
+    rows = models.Lot.objects.filter(pk__in=lot_ids)
+    left = {row.pk: Lot(row.pk, row.quantity, row.cost, row.acquired_date) for row in rows}
+    owners = {row.pk: (row.account_id, row.security_id) for row in rows}
     cash = {account_id: balance.amount for account_id, balance in balances.items()}
     events = []
     for fill in fills:
         uses: tuple[LotUse, ...] = ()
         opened: tuple[OpeningLot, ...] = ()
         if fill.side is Side.SELL:
+            if any(owners.get(pk) != (fill.account_id, fill.security_id) for pk, _q in fill.picks):
+                raise BooksDisagree(f"{fill.source}: a lot is not this account's and security's")
             uses = _use_picks(fill, left)
             cash[fill.account_id] += fill.amount
         else:
@@ -324,7 +338,8 @@ def _use_picks(fill: FillToBook, left: dict[int, Lot]) -> tuple[LotUse, ...]:
     return uses
 
 
-def _lock_books(account_ids: Sequence[int]) -> dict[int, models.CashBalance]:
+def lock_books(account_ids: Sequence[int]) -> dict[int, models.CashBalance]:
+    """Keep everybody else from changing these accounts' books until the transaction ends."""
     return {
         balance.account_id: balance
         for balance in models.CashBalance.objects.select_for_update()
@@ -466,7 +481,7 @@ def _move_totals(events: Sequence[BookEvent]) -> None:
 def rebuild_totals(*, firm_id: int) -> int:
     """Recompute a firm's lots, holdings and cash from its entries; return how many changed."""
     accounts = people_queries.list_account_ids(firm_id)
-    _lock_books(accounts)
+    lock_books(accounts)
     changed = 0
     used: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
     for lot_id, quantity, cost in models.Disposal.objects.filter(

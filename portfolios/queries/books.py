@@ -105,9 +105,9 @@ _FAULTS: dict[str, str] = {
         SELECT a.id, format('account %%s: cash %%s, ledger %%s', a.number, b.amount,
                       coalesce(l.total, 0))
         FROM portfolios_cashbalance b
-        JOIN accounts_account a ON a.id = b.account_id
-        LEFT JOIN ledger l ON l.account_id = a.id
-        WHERE a.firm_id = %(firm)s AND b.amount <> coalesce(l.total, 0)""",
+        FULL JOIN ledger l USING (account_id)
+        JOIN accounts_account a ON a.id = account_id
+        WHERE a.firm_id = %(firm)s AND b.amount IS DISTINCT FROM coalesce(l.total, 0)""",
     "holding, lots and ledger differ": """
         WITH ledger AS (
             SELECT e.account_id, t.security_id,
@@ -156,6 +156,44 @@ _FAULTS: dict[str, str] = {
         LEFT JOIN (SELECT entry_id, sum(quantity) AS quantity
                    FROM portfolios_disposal GROUP BY 1) d ON d.entry_id = e.id
         WHERE a.firm_id = %(firm)s AND coalesce(d.quantity, 0) <> t.quantity""",
+    "a purchase's lot is not what was paid for": """
+        SELECT a.id, format('account %%s, entry %%s: %%s shares for %%s on %%s, '
+                      'lot of %%s for %%s on %%s', a.number, e.id, shares.quantity,
+                      coalesce(cash.quantity, 0), e.entry_date, l.opened_quantity,
+                      l.opened_cost, l.acquired_date)
+        FROM portfolios_journalentry e
+        JOIN accounts_account a ON a.id = e.account_id
+        LEFT JOIN portfolios_transfer shares
+               ON shares.entry_id = e.id AND shares.target_pocket = 'SECURITIES'
+        LEFT JOIN portfolios_transfer cash ON cash.entry_id = e.id AND cash.source_pocket = 'CASH'
+        LEFT JOIN portfolios_lot l ON l.opened_by_id = e.id
+        WHERE a.firm_id = %(firm)s AND e.kind = 'BUY'
+          AND (l.account_id, l.security_id, l.opened_quantity, l.opened_cost, l.acquired_date)
+              IS DISTINCT FROM (e.account_id, shares.security_id, shares.quantity,
+                                coalesce(cash.quantity, 0), e.entry_date)""",
+    "a sale's proceeds differ from its cash": """
+        SELECT a.id, format('account %%s, entry %%s: cash %%s, proceeds %%s', a.number, e.id,
+                      coalesce(cash.quantity, 0), coalesce(d.proceeds, 0))
+        FROM portfolios_journalentry e
+        JOIN accounts_account a ON a.id = e.account_id
+        LEFT JOIN portfolios_transfer cash ON cash.entry_id = e.id AND cash.target_pocket = 'CASH'
+        LEFT JOIN (SELECT entry_id, sum(proceeds) AS proceeds
+                   FROM portfolios_disposal GROUP BY 1) d ON d.entry_id = e.id
+        WHERE a.firm_id = %(firm)s AND e.kind = 'SELL'
+          AND coalesce(cash.quantity, 0) <> coalesce(d.proceeds, 0)""",
+    "a disposal does not fit its lot": """
+        SELECT a.id, format('account %%s, lot %%s of %%s, disposed on %%s by entry %%s, '
+                      'long-term: %%s', a.number, l.id, l.acquired_date, d.disposed_date, e.id,
+                      d.is_long_term)
+        FROM portfolios_disposal d
+        JOIN portfolios_lot l ON l.id = d.lot_id
+        JOIN portfolios_journalentry e ON e.id = d.entry_id
+        JOIN accounts_account a ON a.id = l.account_id
+        WHERE a.firm_id = %(firm)s
+          AND (e.account_id <> l.account_id OR e.entry_date <> d.disposed_date
+               OR d.is_long_term <> (d.disposed_date >= (l.acquired_date + 1 + interval '1 year'
+                  + CASE WHEN to_char(l.acquired_date + 1, 'MMDD') = '0229'
+                         THEN interval '1 day' ELSE interval '0' END)))""",
     "the books version miscounts": """
         SELECT a.id, format('account %%s: version %%s, entries %%s', a.number, b.books_version,
                       e.total)

@@ -1,7 +1,8 @@
-"""What accounts were worth on every market day, rebuilt from the ledger and the prices.
+"""What accounts were worth on every market day, and what happened in them.
 
-Nothing is stored per day: holdings of a past day are the transfers up to it, so that a correction
-in the books shows in the history at once. Shown numbers only; nothing here is booked.
+Rebuilt from the ledger and the prices; nothing is stored per day. Holdings of a past day are the
+transfers up to it, so that a correction in the books shows in the history at once. Shown numbers
+only; nothing here is booked.
 """
 
 from bisect import bisect_left
@@ -16,6 +17,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from portfolios import models
+from portfolios.domain.kinds import EntryKind
 
 # Net shares and cash that came in or went out, by day; and what crossed the account's border.
 _MOVES = """
@@ -115,6 +117,19 @@ def _read(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def list_entries_but(
+    account_ids: Sequence[int], kinds: Sequence[EntryKind], *, limit: int
+) -> list[models.JournalEntry]:
+    """Return the newest journal entries of other kinds than these, with their transfers."""
+    return list(
+        models.JournalEntry.objects.filter(account_id__in=account_ids)
+        .exclude(kind__in=kinds)
+        .select_related("account")
+        .prefetch_related("transfers__security")
+        .order_by("-id")[:limit]
+    )
 
 
 def list_class_prices(

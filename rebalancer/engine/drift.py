@@ -117,6 +117,8 @@ def _holds_excluded(book: Book) -> Bools:
 
     Inside an asset class that is on target no band would tell.
     """
+    if not len(book.lock_code):
+        return np.zeros(book.account_count, np.bool_)
     codes = np.zeros_like(book.held_units)
     account = np.repeat(np.arange(book.account_count), np.diff(book.lock_offsets))
     np.bitwise_or.at(codes, (account, book.lock_security), book.lock_code)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
+from math import ceil
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def solve_account(
     """
     desk = _Desk(book, targets, drift, account)
     wanted = desk.want_securities(desk.want_rows(move))
-    desk.size(wanted)
+    desk.size(wanted, move)
     desk.settle_cash(wanted)
     return desk.plan()
 
@@ -196,8 +197,11 @@ class _Desk:
 
     # --- Whole steps ---------------------------------------------------------------------------
 
-    def size(self, wanted: Floats) -> None:
-        """Turn wanted values into share units: sales to the nearest step, buys down to one."""
+    def size(self, wanted: Floats, move: Move) -> None:
+        """Turn wanted values into share units: sales to the nearest step, buys down to one.
+
+        Whoever goes to the edge of a broken band goes a step too far rather than one too short.
+        """
         difference = wanted - self.held
         for security in map(int, np.flatnonzero(difference)):
             amount = float(difference[security])
@@ -207,14 +211,23 @@ class _Desk:
             if wanted[security] <= 1e-9 and held > 0:
                 self.units[security] = -held
                 continue
+            steps = min(shares, UNITS_MAX) / step
+            is_short_of_edge = (
+                move is Move.TO_EDGE and self.rows.breached[self.account, self._row_of(security)]
+            )
             if amount < 0:
-                units = round(shares / step) * step
+                units = (ceil(steps) if is_short_of_edge else round(steps)) * step
                 units = -self._sale_units(security, units, float(wanted[security]))
             else:
-                units = int(min(shares, UNITS_MAX) // step) * step
+                units = (ceil(steps) if is_short_of_edge else int(steps)) * step
             worth = abs(units) / SHARE_UNITS * float(self.prices[security])
             if worth >= float(self.least) or -units == held:
                 self.units[security] = units
+
+    def _row_of(self, security: int) -> int:
+        """Return the row, at the policy's level, that a security belongs to."""
+        is_by_class = self.level is BandLevel.ASSET_CLASS
+        return int(self.book.class_index[security]) if is_by_class else security
 
     def _sale_units(self, security: int, units: int, wanted: float) -> int:
         """Bound a sale by what is held; crumbs below one step go along, unless they are wanted."""
@@ -330,11 +343,7 @@ class _Desk:
         )
 
     def _reason(self, security: int) -> TradeReason:
-        row = (
-            int(self.book.class_index[security])
-            if self.level is BandLevel.ASSET_CLASS
-            else security
-        )
+        row = self._row_of(security)
         a, rows = self.account, self.rows
         is_over = rows.weights[a, row] > rows.high[a, row]
         is_under = rows.weights[a, row] < rows.low[a, row]

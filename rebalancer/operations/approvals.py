@@ -6,12 +6,12 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.operations.audit import record_audit_entry
 from portfolios.queries import market
 from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
 from rebalancer.engine.case import list_changes, write_case
 from rebalancer.operations.proposals import check_may_decide, refresh_proposal
+from rebalancer.operations.trail import audit_proposals
 from rebalancer.queries.books import load_book
 from robo.common.errors import Conflict, NotAllowed
 
@@ -79,7 +79,9 @@ def _approve(
         )
         for trade in proposal.trades.all()
     )
-    _audit(proposal, user_id, "rebalancer.proposal.approved", "Approved the trades", note)
+    audit_proposals(
+        [proposal], event="approved", summary="Approved the trades", actor_id=user_id, note=note
+    )
     return []
 
 
@@ -107,7 +109,9 @@ def reject_proposal(
         content_hash=content_hash,
         note=note,
     )
-    _audit(proposal, user_id, "rebalancer.proposal.rejected", "Rejected the trades", note)
+    audit_proposals(
+        [proposal], event="rejected", summary="Rejected the trades", actor_id=user_id, note=note
+    )
 
 
 @transaction.atomic
@@ -123,6 +127,7 @@ def expire_proposals(*, now: datetime) -> int:
         proposal.closed_at = now
         proposal.close_reason = "Nobody decided in time."
     models.Proposal.objects.bulk_update(late, ["status", "closed_at", "close_reason"])
+    audit_proposals(late, event="expired", summary="Nobody decided in time")
     return len(late)
 
 
@@ -170,15 +175,3 @@ def _describe_state(proposal: models.Proposal) -> str:
         word = "approved" if decision.is_approved else "rejected"
         return f"{decision.decided_by.name} {word} this proposal already."
     return f"This proposal is {proposal.status.lower()}: {proposal.close_reason or 'look again.'}"
-
-
-def _audit(proposal: models.Proposal, user_id: int, action: str, summary: str, note: str) -> None:
-    record_audit_entry(
-        firm_id=proposal.firm_id,
-        actor_id=user_id,
-        household_id=proposal.account.household_id,
-        action=action,
-        object_id=str(proposal.public_id),
-        summary=f"{summary}: {proposal.account.name}",
-        detail={"content_hash": proposal.content_hash, "note": note},
-    )

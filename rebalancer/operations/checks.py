@@ -1,7 +1,7 @@
 """Looking at accounts: measure drift, store one check per account, cause and period."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from rebalancer.engine.book import Book
 from rebalancer.engine.drift import Drift, Rows, measure_drift
 from rebalancer.engine.targets import Targets, resolve_targets
 from rebalancer.operations import proposals
+from rebalancer.operations.trail import audit_proposals
 from rebalancer.queries.books import SHARD_ACCOUNTS, load_book
 from rebalancer.queries.work import DueLook, list_due_looks
 from robo.common.errors import Refused
@@ -26,13 +27,24 @@ from robo.common.errors import Refused
 DRIFT_NOTICEABLE = 1e-4
 
 
-def find_due_checks(*, firm_id: int, price_date: date, now: datetime) -> Counter[str]:
-    """Look at every account that is due, and return how many checks ended in which status."""
+def find_due_checks(
+    *,
+    firm_id: int,
+    price_date: date,
+    now: datetime,
+    shards_max: int | None = None,
+    on_shard: Callable[[], None] = lambda: None,
+) -> Counter[str]:
+    """Look at every account that is due, and return how many checks ended in which status.
+
+    Shard by shard, each stored on its own: with `shards_max` the rest is left for the next call.
+    """
     looks = list_due_looks(firm_id=firm_id, price_date=price_date)
     counts: Counter[str] = Counter()
-    for start in range(0, len(looks), SHARD_ACCOUNTS):
+    for start in range(0, len(looks), SHARD_ACCOUNTS)[:shards_max]:
         shard = looks[start : start + SHARD_ACCOUNTS]
         counts += check_drift(firm_id=firm_id, looks=shard, price_date=price_date, now=now)
+        on_shard()
     return counts
 
 
@@ -168,8 +180,14 @@ def _list_existing(checks: Sequence[models.Check]) -> set[tuple[int, str, str]]:
 
 def _expire_needless(checks: Sequence[models.Check], now: datetime) -> None:
     quiet = [check.account_id for check in checks if check.status == CheckStatus.QUIET]
-    models.Proposal.objects.filter(account_id__in=quiet, status=ProposalStatus.PENDING).update(
-        status=advance_proposal(ProposalStatus.PENDING, ProposalEvent.EXPIRE),
-        closed_at=now,
-        close_reason="The account is back inside its bands.",
+    needless = list(
+        models.Proposal.objects.select_for_update()
+        .filter(account_id__in=quiet, status=ProposalStatus.PENDING)
+        .order_by("account_id")
     )
+    for proposal in needless:
+        proposal.status = advance_proposal(proposal.status, ProposalEvent.EXPIRE)
+        proposal.closed_at = now
+        proposal.close_reason = "The account is back inside its bands."
+    models.Proposal.objects.bulk_update(needless, ["status", "closed_at", "close_reason"])
+    audit_proposals(needless, event="expired", summary="The account is back inside its bands")

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -151,16 +152,23 @@ def _run_day(run: models.CycleRun, day: date, now: datetime) -> None:
         {
             f"checks_{status.lower()}": count
             for status, count in find_due_checks(
-                firm_id=run.firm_id, price_date=day, now=now
+                firm_id=run.firm_id, price_date=day, now=now, on_shard=partial(_show_life, run)
             ).items()
         }
     )
     _report(run, f"{day:%d %b}: writing proposals", 2)
-    answers = propose(firm_id=run.firm_id, price_date=day, now=now)
+    answers = propose(
+        firm_id=run.firm_id, price_date=day, now=now, on_shard=partial(_show_life, run)
+    )
     figures += Counter({f"answers_{status.lower()}": n for status, n in answers.items()})
     run.figures = dict(figures)
     run.price_dates = run.price_dates[1:]
     _report(run, f"{day:%d %b}: done", 0)
+
+
+def _show_life(run: models.CycleRun) -> None:
+    """Say that the run advances, so that nobody takes it over."""
+    models.CycleRun.objects.filter(pk=run.pk).update(advanced_at=Now())
 
 
 def _report(run: models.CycleRun, step: str, steps_done_today: int) -> None:

@@ -1,10 +1,10 @@
 """Writing proposals: from checks that want trades to trades that wait for a person's decision."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from django.db import transaction
@@ -12,71 +12,51 @@ from django.db.models import Exists, OuterRef
 
 from accounts.access import visible_accounts
 from accounts.domain.roles import Role
-from accounts.operations.audit import AuditRecord, record_audit_entries
-from accounts.queries import people, planning
+from accounts.queries import people
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import ZERO
 from portfolios.queries import market
 from rebalancer import models
 from rebalancer.domain.explain import explain_trade
-from rebalancer.domain.kinds import Cause, CheckStatus, TradeReason
+from rebalancer.domain.kinds import CheckStatus
 from rebalancer.domain.lifecycle import (
     OPEN_PROPOSAL,
     ProposalEvent,
     ProposalStatus,
     advance_proposal,
 )
-from rebalancer.domain.plan import Plan, PlanRefused
 from rebalancer.domain.policy import hash_json
-from rebalancer.engine.book import NO_BUY, NO_SELL, Book, Floats, LockRow
-from rebalancer.engine.case import write_case
-from rebalancer.engine.drift import CASH_LABEL, Drift, measure_drift
-from rebalancer.engine.exact import finish_plan, measure_after
-from rebalancer.engine.solve import choose_move, solve_account
-from rebalancer.engine.targets import Targets, resolve_targets
-from rebalancer.queries.books import SHARD_ACCOUNTS, load_book
+from rebalancer.engine.book import NO_BUY, NO_SELL, LockRow
+from rebalancer.operations.solving import Solved, solve_checks
+from rebalancer.operations.trail import audit_proposals
+from rebalancer.queries.books import SHARD_ACCOUNTS
 from robo.common.errors import Conflict, NotAllowed, Refused
 
-# A plan must bring an account nearer its target than this (half the sum of distances in weight).
-GAIN_NOTICEABLE = 1e-6
 
-
-@dataclass(frozen=True)
-class Solved:
-    """One account's exact plan with all that its proposal shows."""
-
-    check: models.Check
-    plan: Plan
-    case: dict[str, Any]
-    notes: tuple[str, ...]
-    classes: list[dict[str, Any]]
-    drift_before: float
-    drift_after: float
-    # security id -> (before, after, target)
-    weights: dict[int, tuple[float, float, float]]
-
-
-@dataclass(frozen=True)
-class Unsolved:
-    """Why an account gets no proposal."""
-
-    check: models.Check
-    status: CheckStatus
-    reason: str
-
-
-def propose(*, firm_id: int, price_date: date, now: datetime) -> Counter[str]:
+def propose(
+    *,
+    firm_id: int,
+    price_date: date,
+    now: datetime,
+    shards_max: int | None = None,
+    on_shard: Callable[[], None] = lambda: None,
+) -> Counter[str]:
     """Write a proposal for every check of the firm that wants trades; return counts by outcome.
 
     Shards are taken with SKIP LOCKED, so that several workers may do this at once; a check that a
     killed worker had taken is found again. One whose account has trades under way waits for them.
+    With `shards_max` the rest is left for the next call.
     """
     maker = people.get_service_user(firm_id)
     counts: Counter[str] = Counter()
-    while shard := _propose_shard(
-        firm_id=firm_id, price_date=price_date, now=now, proposed_by_id=maker.pk
-    ):
-        counts += shard
+    for _shard in range(shards_max) if shards_max is not None else count():
+        answers = _propose_shard(
+            firm_id=firm_id, price_date=price_date, now=now, proposed_by_id=maker.pk
+        )
+        if not answers:
+            break
+        counts += answers
+        on_shard()
     return counts
 
 
@@ -97,7 +77,7 @@ def _propose_shard(
     checks = [c for c in checks if _may_be_replaced(pending.get(c.account_id))]
     # Of several checks of one account the newest speaks; the others are answered with it.
     newest = {check.account_id: check for check in checks}
-    solved, unsolved = _solve(
+    solved, unsolved = solve_checks(
         firm_id=firm_id, checks=list(newest.values()), price_date=price_date, extra_locks=()
     )
     _store(solved, pending, now=now, proposed_by_id=proposed_by_id, refused_trades=[])
@@ -138,8 +118,11 @@ def remove_trades(
         if fresh is None:
             raise Refused("Without these trades nothing worth trading is left: reject it instead.")
         symbols = ", ".join(f"{t.side.lower()} {t.security.symbol}" for t in named.values())
-        _audit(
-            [fresh], user_id, "rebalancer.proposal.edited", f"Removed {symbols} and solved again"
+        audit_proposals(
+            [fresh],
+            event="edited",
+            summary=f"Removed {symbols} and solved again",
+            actor_id=user_id,
         )
         return fresh
 
@@ -166,6 +149,9 @@ def refresh_proposal(*, proposal_id: int, now: datetime) -> models.Proposal | No
             proposal.closed_at = now
             proposal.close_reason = "Facts moved, and nothing worth trading is left."
             proposal.save(update_fields=["status", "closed_at", "close_reason"])
+            audit_proposals(
+                [proposal], event="expired", summary="Facts moved, nothing is left to do"
+            )
         return fresh
 
 
@@ -225,7 +211,7 @@ def _solve_again(
         LockRow(proposal.account_id, security_id, NO_BUY if side == Side.BUY else NO_SELL)
         for security_id, side in refused_trades
     ]
-    solved, _unsolved = _solve(
+    solved, _unsolved = solve_checks(
         firm_id=proposal.firm_id,
         checks=[proposal.origin_check],
         price_date=price_date,
@@ -241,122 +227,6 @@ def _solve_again(
         refused_trades=refused_trades,
     )
     return fresh
-
-
-# --- Solving -------------------------------------------------------------------------------------
-
-
-def _solve(
-    *,
-    firm_id: int,
-    checks: Sequence[models.Check],
-    price_date: date,
-    extra_locks: Sequence[LockRow],
-) -> tuple[list[Solved], list[Unsolved]]:
-    if not checks:
-        return [], []
-    book = load_book(
-        firm_id=firm_id,
-        account_ids=[check.account_id for check in checks],
-        price_date=price_date,
-        extra_locks=extra_locks,
-    )
-    targets = resolve_targets(book)
-    drifts = {is_flow: measure_drift(book, targets, is_flow=is_flow) for is_flow in (False, True)}
-    at = {int(account_id): index for index, account_id in enumerate(book.account_ids)}
-    solved, unsolved = [], []
-    for check in checks:
-        if check.account_id not in at:
-            unsolved.append(Unsolved(check, CheckStatus.BLOCKED, "the account is closed"))
-            continue
-        is_flow = check.cause == Cause.CASH_FLOW
-        answer = _solve_one(book, targets, drifts[is_flow], check, at[check.account_id], is_flow)
-        if isinstance(answer, Solved):
-            solved.append(answer)
-        else:
-            unsolved.append(answer)
-    return solved, unsolved
-
-
-def _solve_one(
-    book: Book,
-    targets: Targets,
-    drift: Drift,
-    check: models.Check,
-    account: int,
-    is_flow: bool,  # noqa: FBT001 - private, and read beside its name
-) -> Solved | Unsolved:
-    if account in targets.blocked:
-        return Unsolved(check, CheckStatus.BLOCKED, targets.blocked[account])
-    sized = solve_account(
-        book, targets, drift, account, choose_move(book, drift, account, is_flow=is_flow)
-    )
-    try:
-        plan = finish_plan(book, targets, sized)
-    except PlanRefused as error:
-        return Unsolved(check, CheckStatus.BLOCKED, f"the plan failed its check: {error}")
-    if not plan.trades:
-        return Unsolved(check, CheckStatus.NO_TRADE, "no trade above the minimum would help")
-    weights_after, cash_after = measure_after(book, account, plan)
-    policy = book.policies[book.policy_index[account]]
-    rows = drift.rows_of(policy.band_level)
-    after = (
-        (*(weights_after @ book.class_matrix), cash_after)
-        if rows is drift.by_class
-        else (*weights_after, cash_after)
-    )
-    distance = sum(abs(w - t) for w, t in zip(after, rows.targets[account], strict=True)) / 2
-    gain = drift.drift_total[account] - distance
-    # Letting go of what is excluded, or raising cash, is worth it where no weight comes nearer.
-    must_trade = drift.is_cash_short[account] or any(
-        trade.reason is TradeReason.EXCLUDED for trade in plan.trades
-    )
-    if gain < GAIN_NOTICEABLE and not must_trade:
-        return Unsolved(check, CheckStatus.NO_TRADE, "no trade would bring it nearer its target")
-    notes = list(sized.notes)
-    if sized.short_by:
-        notes.append(
-            f"Cash stays {sized.short_by} short of what is needed: nothing else may be sold"
-        )
-    return Solved(
-        check=check,
-        plan=plan,
-        case=write_case(book, account),
-        notes=tuple(notes),
-        classes=_describe_classes(book, drift, account, weights_after, cash_after),
-        drift_before=float(drift.drift_total[account]),
-        drift_after=float(distance),
-        weights={
-            trade.security.security_id: (
-                float(book.held_values[account, i] / book.values[account]),
-                float(weights_after[i]),
-                float(targets.weights[account, i]),
-            )
-            for trade in plan.trades
-            for i in [book.index_of_security[trade.security.security_id]]
-        },
-    )
-
-
-def _describe_classes(
-    book: Book, drift: Drift, account: int, weights_after: Floats, cash_after: float
-) -> list[dict[str, Any]]:
-    rows = drift.by_class
-    after = [*(weights_after @ book.class_matrix), cash_after]
-    return [
-        {
-            "label": label,
-            "target": f"{rows.targets[account, i]:.8f}",
-            "low": f"{rows.low[account, i]:.8f}",
-            "high": f"{rows.high[account, i]:.8f}",
-            "before": f"{rows.weights[account, i]:.8f}",
-            "after": f"{after[i]:.8f}",
-            "is_breached": bool(rows.breached[account, i]),
-            "is_cash": label == CASH_LABEL,
-        }
-        for i, label in enumerate(rows.labels)
-        if rows.weights[account, i] > 0 or rows.targets[account, i] > 0
-    ]
 
 
 # --- Storing -------------------------------------------------------------------------------------
@@ -410,7 +280,13 @@ def _store(
         for trade, plan in zip(trades, planned, strict=True)
         for rank, lot in enumerate(plan.lots, start=1)
     )
-    _audit(proposals, proposed_by_id, "rebalancer.proposal.made", "Proposed trades")
+    audit_proposals(
+        replaced,
+        event="superseded",
+        summary="A newer proposal took its place",
+        actor_id=proposed_by_id,
+    )
+    audit_proposals(proposals, event="made", summary="Proposed trades", actor_id=proposed_by_id)
     return proposals
 
 
@@ -523,21 +399,3 @@ def _make_trades(row: Solved, proposal: models.Proposal) -> list[models.Trade]:
 
 def _weight(value: float) -> Decimal:
     return Decimal(f"{min(max(value, 0.0), 1.0):.8f}")
-
-
-def _audit(proposals: Sequence[models.Proposal], actor_id: int, action: str, summary: str) -> None:
-    accounts = planning.get_account_names([proposal.account_id for proposal in proposals])
-    record_audit_entries(
-        [
-            AuditRecord(
-                firm_id=proposal.firm_id,
-                actor_id=actor_id,
-                action=action,
-                object_id=str(proposal.public_id),
-                household_id=accounts[proposal.account_id].household_id,
-                summary=f"{summary}: {accounts[proposal.account_id].name}",
-                detail={"content_hash": proposal.content_hash},
-            )
-            for proposal in proposals
-        ]
-    )

@@ -26,7 +26,7 @@ from rebalancer.engine.book import (
 )
 
 # One shard of the nightly run; what a worker holds in memory at once.
-SHARD_ACCOUNTS = 10_000
+SHARD_ACCOUNTS = 5_000
 
 
 def describe_policy(policy: models.Policy) -> PolicyTerms:

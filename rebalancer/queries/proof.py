@@ -25,11 +25,22 @@ _FAULTS: dict[str, str] = {
         WHERE o.firm_id = %(firm)s
           AND (e.id IS NULL OR e.account_id <> o.account_id OR e.kind <> o.side
                OR t.quantity IS DISTINCT FROM f.quantity)""",
+    "an order's cash is not what was booked": """
+        SELECT o.id, format('order %%s: filled for %%s, booked %%s', o.client_order_id,
+                      o.filled_amount, coalesce(c.amount, 0))
+        FROM rebalancer_order o
+        LEFT JOIN (SELECT f.order_id, sum(t.quantity) AS amount
+                   FROM rebalancer_fill f
+                   JOIN portfolios_journalentry e
+                     ON e.source = 'fill:' || f.broker || ':' || f.broker_fill_id
+                   JOIN portfolios_transfer t ON t.entry_id = e.id AND t.security_id IS NULL
+                   GROUP BY 1) c ON c.order_id = o.id
+        WHERE o.firm_id = %(firm)s AND o.filled_amount <> coalesce(c.amount, 0)""",
     "a booked fill was never reported": """
         SELECT e.id, format('entry %%s (%%s)', e.id, e.source)
         FROM portfolios_journalentry e
         JOIN accounts_account a ON a.id = e.account_id
-        WHERE a.firm_id = %(firm)s AND e.kind IN ('BUY', 'SELL') AND e.reverses_id IS NULL
+        WHERE a.firm_id = %(firm)s AND e.kind IN ('BUY', 'SELL')
           AND NOT EXISTS (SELECT 1 FROM rebalancer_fill f
                           WHERE e.source = 'fill:' || f.broker || ':' || f.broker_fill_id)""",
     "an order without another person's approval": """

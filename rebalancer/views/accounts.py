@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -27,7 +28,7 @@ from rebalancer.queries.pages.standing import draw_allocation
 from rebalancer.queries.pages.timeline import list_activity
 from rebalancer.views.answers import UNPROCESSABLE, get_price_date, say_no, tell_form_errors
 from robo.common import clock
-from robo.common.errors import Conflict, Refused
+from robo.common.errors import Conflict, NotAllowed, Refused
 from robo.common.templatetags import figures
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _render(
         "proposals": pages.list_proposals(proposals=visible_proposals(user), account_id=account.pk),
         "checks": pages.list_checks(account.pk),
         "needs": account.cash_needs.filter(is_settled=False).order_by("due_date", "pk"),
-        "may_move_cash": user.role in MOVERS and account.is_open,
+        "may_plan_cash": user.role in MOVERS and account.is_open,
+        "may_book_cash": _may_book_cash(user),
         "may_look": user.role == Role.ADVISOR and account.is_open,
         "deposit_form": CashForm(auto_id="deposit_%s", label=LABELS["deposit"]),
         "withdraw_form": CashForm(auto_id="withdraw_%s", label=LABELS["withdraw"]),
@@ -99,9 +101,21 @@ def withdraw(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return _move_cash(request, public_id, "withdraw")
 
 
+def _may_book_cash(user: "User") -> bool:
+    """Return whether this person's word is enough for money in the books.
+
+    Advisors record what the custodian did; a client's own word counts in a simulated market only.
+    """
+    return user.role == Role.ADVISOR or (settings.DEMO and user.role == Role.CLIENT)
+
+
 def _move_cash(request: HttpRequest, public_id: UUID, kind: str) -> HttpResponse:
     user = get_signed_in_user(request)
     account = get_account_for(user, public_id)
+    if not _may_book_cash(user):
+        refusal = NotAllowed("Your advisor records money that came or went: ask them.")
+        address = reverse("rebalancer:account", args=[public_id])
+        return say_no(request, refusal, back_url=address, back_label="Back to the account")
     form = CashForm(request.POST, auto_id=f"{kind}_%s", label=LABELS[kind])
     if form.is_valid():
         operation = books.deposit_cash if kind == "deposit" else books.withdraw_cash

@@ -77,6 +77,7 @@ def show_household(request: HttpRequest, public_id: UUID) -> HttpResponse:
             account_names={account.pk: account.name for account in accounts},
             currency=household.firm.currency,
             limit=HAPPENINGS_MAX,
+            is_client=user.role == Role.CLIENT,
         ),
         "profile": get_latest_profile(household.pk),
         "wishes": [wish for wish in list_wishes(household) if wish.ended_at is None],

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import get_signed_in_user, require_role
 from accounts.domain.roles import Role
 from rebalancer import tasks
-from rebalancer.access import UNDECIDED, get_proposal_for
+from rebalancer.access import UNDECIDED, get_proposal_for, visible_proposals
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.forms import DecisionForm, TradeChoiceForm
 from rebalancer.operations import approvals, proposals
@@ -105,23 +105,29 @@ def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
             note=form.cleaned_data["note"],
             now=clock.now(),
         )
-    except ProposalStale as error:
-        fresh = error.fresh_public_id
+    except Refused as error:
+        fresh = _find_fresh(user, proposal, error)
         return say_no(
             request,
             error,
             back_url=address,
-            back_label="Back to this proposal",
+            back_label="Back to this proposal" if fresh else "See how it stands now",
             fresh_url=reverse("rebalancer:proposal", args=[fresh]) if fresh else "",
         )
-    except Refused as error:
-        return say_no(request, error, back_url=address, back_label="See how it stands now")
     if is_approval:
         tasks.nudge(tasks.submit_orders)
         messages.success(request, "Approved. The orders are on their way.")
     else:
         messages.success(request, "Rejected. Nothing will be traded.")
     return redirect(address)
+
+
+def _find_fresh(user: "User", proposal: "Proposal", error: Refused) -> UUID | None:
+    """Return what took the proposal's place, made by this very refusal or a moment before it."""
+    if isinstance(error, ProposalStale):
+        return error.fresh_public_id
+    later = visible_proposals(user).filter(supersedes=proposal, status=ProposalStatus.PENDING)
+    return later.values_list("public_id", flat=True).first()
 
 
 @require_role(Role.ADVISOR)

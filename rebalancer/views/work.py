@@ -21,7 +21,7 @@ from rebalancer.views.answers import get_page
 from robo.common import clock
 from robo.common.errors import Refused
 
-PAGE_SIZES = (50, 200)
+PAGE_SIZE, PAGE_SIZE_LARGE = 50, 200
 RESULT_KEY = "rebalancer.bulk_result"
 TAB_LABELS = {
     Tab.PENDING: "Awaiting approval",
@@ -60,7 +60,8 @@ def show_work_list(request: HttpRequest) -> HttpResponse:
     tab = _read_choice(request.GET.get("tab"), Tab.PENDING)
     sort = _read_choice(request.GET.get("sort"), Sort.DRIFT)
     search = request.GET.get("q", "").strip()[:80]
-    size = 200 if request.GET.get("size") == "200" else PAGE_SIZES[0]
+    is_large = request.GET.get("size") == str(PAGE_SIZE_LARGE)
+    size = PAGE_SIZE_LARGE if is_large else PAGE_SIZE
     proposals, checks = visible_proposals(user), visible_checks(user)
     counts = work_list.count_tabs(proposals=proposals, checks=checks, now=now)
     if tab in work_list.PROPOSAL_TABS:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import AuditEntry
 from portfolios.models import CashBalance, Holding
 from portfolios.queries.books import check_books
 from rebalancer import models
@@ -136,3 +137,25 @@ def test_an_approval_lapses_when_prices_move_before_anything_is_sent():
     assert proposal.status == ProposalStatus.EXPIRED
     assert set(proposal.orders.values_list("status", flat=True)) == {OrderStatus.CANCELLED}
     assert orders.get_broker().count_orders() == 0
+
+
+def actions_of(proposal):
+    rows = AuditEntry.objects.filter(object_id=str(proposal.public_id)).order_by("id")
+    return [row.action.removeprefix("rebalancer.proposal.") for row in rows]
+
+
+def test_every_change_of_state_leaves_a_trace():
+    world = make_world()
+    drifted_account(world)
+    world.look()
+    first = models.Proposal.objects.get()
+    world.set_prices(date(2026, 11, 23), USTM="95")
+    world.look(date(2026, 11, 23))
+    second = models.Proposal.objects.get(supersedes=first)
+    world.approve(second)
+    world.trade()
+    assert actions_of(first) == ["made", "superseded"]
+    assert actions_of(second) == ["made", "approved", "executing", "completed"]
+    approval = AuditEntry.objects.get(action="rebalancer.proposal.approved")
+    assert approval.actor == world.advisor
+    assert approval.household == world.household

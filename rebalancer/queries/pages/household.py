@@ -88,7 +88,7 @@ class HouseholdPage:
         out_count = sum(line.standing.is_breached for line in self.lines)
         if out_count and not is_all_blocked:
             noun = "account is" if out_count == 1 else "accounts are"
-            return words.State("Out of band", f"{out_count} {noun} being seen to", "tone-breach")
+            return words.State("Out of band", f"{out_count} {noun} off target", "tone-breach")
         return words.describe_state(
             blocked="all" if is_all_blocked else "",
             is_breached=False,

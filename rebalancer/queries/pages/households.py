@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from accounts.queries import people
@@ -129,9 +129,3 @@ def _open_proposals(household_ids: Sequence[int]) -> dict[int, set[str]]:
     ).values_list("account__household_id", "status"):
         found[household_id].add("PENDING" if status == ProposalStatus.PENDING else "EXECUTING")
     return found
-
-
-def count_open(proposals: QuerySet[models.Proposal]) -> dict[str, int]:
-    """Return how many open proposals there are by status."""
-    rows = proposals.filter(status__in=sorted(OPEN_PROPOSAL)).order_by()
-    return dict(rows.values_list("status").annotate(total=Count("pk")))

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from portfolios.domain.kinds import Side
 from rebalancer import models
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
 
@@ -69,6 +68,3 @@ def count_orders(orders: QuerySet[models.Order]) -> Mapping[str, int]:
 def measure_average_price(order: models.Order) -> Decimal | None:
     """Return what a share came to on average, None before the first fill."""
     return order.filled_amount / order.filled_quantity if order.filled_quantity else None
-
-
-SIDES = [(side.value, side.title()) for side in Side]

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from portfolios.domain.kinds import EntryKind, Pocket
-from portfolios.queries import books
+from portfolios.queries import books, history
 from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.queries.pages import words
@@ -28,7 +28,6 @@ ENTRY_TITLES = {
     EntryKind.BUY: "Bought",
     EntryKind.SELL: "Sold",
     EntryKind.DIVIDEND: "Dividend",
-    EntryKind.REVERSAL: "Correction",
 }
 # Buys and sales are told as one rebalance, not one by one.
 _TOLD_ELSEWHERE = (EntryKind.BUY, EntryKind.SELL)
@@ -48,7 +47,6 @@ class Happening:
     title: str
     text: str
     account_name: str
-    tone: str = ""
     proposal_public_id: UUID | None = None
 
 
@@ -91,47 +89,51 @@ def list_happenings(
     account_names: dict[int, str],
     currency: str,
     limit: int,
+    is_client: bool,
 ) -> list[Happening]:
     """Return the newest events of these accounts: rebalances with their reasons, and money moved.
 
     `proposals` are those that the reader may see. Three queries.
     """
     happenings = [
-        _tell_proposal(proposal, account_names[proposal.account_id], currency)
+        _tell_proposal(proposal, account_names[proposal.account_id], currency, is_client=is_client)
         for proposal in proposals.filter(account_id__in=account_names)
         .exclude(status__in=_NOT_CARRIED_OUT)
         .select_related("origin_check")
         .order_by("-id")[:limit]
     ]
-    entries = books.list_entries(sorted(account_names), limit=3 * limit)
-    happenings += [
-        _tell_entry(entry, currency) for entry in entries if entry.kind not in _TOLD_ELSEWHERE
-    ]
+    entries = history.list_entries_but(sorted(account_names), _TOLD_ELSEWHERE, limit=limit)
+    happenings += [_tell_entry(entry, currency) for entry in entries]
     happenings.sort(key=lambda happening: happening.day, reverse=True)
     return happenings[:limit]
 
 
-def _tell_proposal(proposal: models.Proposal, account_name: str, currency: str) -> Happening:
+def _tell_proposal(
+    proposal: models.Proposal, account_name: str, currency: str, *, is_client: bool
+) -> Happening:
     cause = words.explain_cause(proposal.origin_check.cause)
-    done = proposal.status in _DONE
-    text = f"{cause} {_tell_effect(proposal, currency, done=done)}"
-    if proposal.status == ProposalStatus.PENDING:
+    text = f"{cause} {_tell_effect(proposal, currency)}"
+    status_words = words.CLIENT_STATUS_WORDS if is_client else words.STAFF_STATUS_WORDS
+    if is_client and proposal.status == ProposalStatus.PENDING:
         # The trades may still change: what they would move is not the client's news yet.
         text = f"{cause} We have worked out trades; nothing happens before your advisor agrees."
     return Happening(
         day=proposal.price_date,
-        title=f"Rebalance, {words.CLIENT_STATUS_WORDS[proposal.status]}",
+        title=f"Rebalance, {status_words[proposal.status]}",
         text=text,
         account_name=account_name,
-        tone="good" if done else "attention",
         proposal_public_id=proposal.public_id,
     )
 
 
-def _tell_effect(proposal: models.Proposal, currency: str, *, done: bool) -> str:
+def _tell_effect(proposal: models.Proposal, currency: str) -> str:
+    if proposal.status in _DONE:
+        verb = "was"
+    else:
+        verb = "would be" if proposal.status == ProposalStatus.PENDING else "is being"
     moved = figures.money(proposal.turnover_amount, currency)
     text = (
-        f"{moved} {'was' if done else 'is being'} moved, which takes the distance from target from "
+        f"{moved} {verb} moved, which takes the distance from target from "
         f"{figures.percent(proposal.drift_before)} to {figures.percent(proposal.drift_after)}."
     )
     if proposal.tax_amount > 0:

@@ -57,6 +57,12 @@ CLIENT_STATUS_WORDS: Mapping[str, str] = {
     ProposalStatus.COMPLETED_ADJUSTED: "done, with some orders not carried out",
 }
 
+STAFF_STATUS_WORDS: Mapping[str, str] = {
+    **CLIENT_STATUS_WORDS,
+    ProposalStatus.PENDING: "awaiting approval",
+    ProposalStatus.APPROVED: "approved",
+}
+
 _SCHEDULE_WORDS: Mapping[Schedule, str] = {
     Schedule.DAILY: "on every trading day",
     Schedule.MONTHLY: "on the first trading day of every month",

@@ -1,0 +1,32 @@
+"""Money out of an account whose orders may be out: what they will take must stay."""
+
+import uuid
+from datetime import date
+from decimal import Decimal
+
+from django.db import transaction
+
+from portfolios.domain.money import ZERO
+from portfolios.operations import books
+from rebalancer.operations.orders import measure_open_buys
+
+
+@transaction.atomic
+def withdraw_cash(
+    *, account_id: int, amount: Decimal, entry_date: date, token: uuid.UUID, actor_id: int
+) -> None:
+    """Book money that went to the client, if no buy under way needs it; a `token` books once.
+
+    :raises NotEnoughCash: naming what is there.
+    :raises Refused: when the amount is not a positive number of cents.
+    """
+    # Before orders are read: whoever sends one holds this lock while its cash is set aside.
+    books.lock_books([account_id])
+    books.withdraw_cash(
+        account_id=account_id,
+        amount=amount,
+        entry_date=entry_date,
+        token=token,
+        actor_id=actor_id,
+        reserved=measure_open_buys([account_id]).get(account_id, ZERO),
+    )
