@@ -24,6 +24,7 @@ _FIRST_DELAY_SECONDS = 1.0
 _STEADY_SECONDS = 120  # a program that ran this long is forgiven its earlier deaths
 _READY_SECONDS = 120
 _POLL_SECONDS = 0.1
+SIGN_IN = "sign in with"  # how `seed_demo` begins its last lines
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -77,9 +78,9 @@ class Demo:
         self._set_old_logs_aside()
         environment = self._environment(services)
         self._progress("Servers answer. Migrating the database ...")
-        self._run_step("migrate", environment, "--no-input")
+        self._run_step("migrate", environment, "--no-input", "--verbosity", "0")
         self._progress("Seeding the demo firm (the first time takes longest) ...")
-        sign_in_lines = self._run_step("seed_demo", environment)
+        seeded = self._run_step("seed_demo", environment)
         self._progress("Starting web, worker and beat ...")
         self._programs = self._make_programs(environment)
         for program in self._programs:
@@ -90,7 +91,8 @@ class Demo:
             self._wait_until(self._beat_ticks, services, "beat")
             self._progress("Web, worker and beat answer.")
         self._progress(f"Evenkeel is ready: {self._address}")
-        self._say(sign_in_lines)
+        # The last thing that seeding says is who can sign in.
+        self._say("".join(seeded.rpartition(SIGN_IN)[1:]))
         if not once:
             self._say("Ctrl-C stops everything; the data stays. Logs: " + str(self._logs_dir))
             while True:
@@ -161,10 +163,12 @@ class Demo:
         child = self._child(command, argv, environment)
         child.output_path = self._logs_dir / f"{command}.out"
         child.start()
+        shown = 0
         try:
             while child.is_running():
                 self._raise_if_stop_requested()
                 time.sleep(_POLL_SECONDS)
+                shown = self._show_progress(child.output_path, shown)
         finally:
             child.stop()
         printed = child.output_path.read_text(errors="replace").rstrip()
@@ -174,6 +178,14 @@ class Demo:
                 f"(log: {child.log_path})"
             )
         return printed
+
+    def _show_progress(self, path: Path, shown: int) -> int:
+        """Pass on the lines of progress after the first `shown`; return how many there are."""
+        progress = path.read_text(errors="replace").partition(SIGN_IN)[0]
+        lines = progress.split("\n")[:-1]  # the last one may not be whole yet
+        for line in lines[shown:]:
+            self._progress(f"  {line}")
+        return len(lines)
 
     # --- Watching -------------------------------------------------------------------------------
 

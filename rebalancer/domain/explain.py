@@ -35,8 +35,8 @@ def _describe_moves(class_name: str, row: Mapping[str, object] | None) -> str:
         return f"{class_name} is not part of the target."
     before, after, target = (Decimal(str(row[key])) for key in ("before", "after", "target"))
     if abs(before - after) < Decimal("0.0005"):
-        return f"{class_name} stays at {after:.1%} (target {target:.1%})."
-    return f"{class_name} goes from {before:.1%} to {after:.1%} (target {target:.1%})."
+        return f"Leaves {class_name} at {after:.1%} (target {target:.1%})."
+    return f"Takes {class_name} from {before:.1%} to {after:.1%} (target {target:.1%})."
 
 
 def _describe_tax(gain: Decimal, tax: Decimal) -> str:

@@ -134,7 +134,7 @@ MODEL_OF_SCORE = {
 }  # fmt: skip
 
 POLICIES: dict[str, dict[str, object]] = {
-    "Daily look, three points": {"trigger": "THRESHOLD", "absolute_band": Decimal("0.03")},
+    "Daily look, two points": {"trigger": "THRESHOLD", "absolute_band": Decimal("0.02")},
     "Quarterly look, wider band": {
         "trigger": "COMBINED",
         "schedule": "QUARTERLY",
