@@ -20,6 +20,12 @@ from rebalancer.domain.policy import PolicyTerms
 from rebalancer.domain.schedule import CronLineRefused, check_cron_line
 
 AMOUNT_MAX = Decimal("1000000000")
+AMOUNT_ERRORS = {
+    "invalid": "Write an amount such as 1500 or 1500.00.",
+    "min_value": "The amount must be at least one cent.",
+    "max_value": "That is more than can be moved here at once.",
+    "max_decimal_places": "An amount has at most two decimals.",
+}
 NOTE_LENGTH_MAX = 500
 CHOICES_MAX = 500
 HUNDRED = Decimal(100)
@@ -93,6 +99,7 @@ class CashForm(forms.Form):
         min_value=Decimal("0.01"),
         max_value=AMOUNT_MAX,
         decimal_places=2,
+        error_messages=AMOUNT_ERRORS,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -109,6 +116,7 @@ class CashNeedForm(forms.Form):
         min_value=Decimal("0.01"),
         max_value=AMOUNT_MAX,
         decimal_places=2,
+        error_messages=AMOUNT_ERRORS,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
     due_date = forms.DateField(

@@ -200,13 +200,13 @@ def _move_cash(
     source = f"{kind.lower()}:{token}"
     booked = models.JournalEntry.objects.filter(source=source).first()
     if booked is not None:
-        if booked.account_id != account_id:
-            raise Conflict("This form was already used for another account.")
+        if booked.account_id != account_id or booked.transfers.get().quantity != amount:
+            raise Conflict("This form was already used to move other money. Open the page again.")
         return booked
     if kind is EntryKind.WITHDRAWAL and amount > balance.amount - reserved:
-        under_way = f", {reserved} of it for orders under way" if reserved else ""
+        under_way = f", {reserved:,.2f} of it for orders under way" if reserved else ""
         raise NotEnoughCash(
-            f"The account holds {balance.amount} in cash{under_way}, less than {amount}."
+            f"The account holds {balance.amount:,.2f} in cash{under_way}, less than {amount:,.2f}."
         )
     signed = amount if kind is EntryKind.DEPOSIT else -amount
     event = BookEvent(
@@ -222,7 +222,9 @@ def _move_cash(
         ),
     )
     [entry] = _write_events([event])
-    _audit_cash(entry, actor_id, f"portfolios.cash.{kind.lower()}", f"{kind.title()} of {amount}")
+    _audit_cash(
+        entry, actor_id, f"portfolios.cash.{kind.lower()}", f"{kind.title()} of {amount:,.2f}"
+    )
     return entry
 
 

@@ -13,8 +13,8 @@ def explain_trade(
     symbol: str,
     class_name: str,
     row: Mapping[str, object] | None,
-    tax: Decimal,
     gain: Decimal,
+    is_taxable: bool,
 ) -> str:
     """Return the sentence for one trade; `row` is its asset class before and after, in weights."""
     moves = _describe_moves(class_name, row)
@@ -27,7 +27,7 @@ def explain_trade(
         TradeReason.RAISE_CASH: "Raises the cash that is needed soon.",
         TradeReason.INVEST_CASH: f"Puts cash that came in to work. {moves}",
     }
-    return f"{sentences[reason]}{_describe_tax(gain, tax)}".strip()
+    return f"{sentences[reason]}{_describe_gain(gain, is_taxable=is_taxable)}".strip()
 
 
 def _describe_moves(class_name: str, row: Mapping[str, object] | None) -> str:
@@ -39,12 +39,10 @@ def _describe_moves(class_name: str, row: Mapping[str, object] | None) -> str:
     return f"Takes {class_name} from {before:.1%} to {after:.1%} (target {target:.1%})."
 
 
-def _describe_tax(gain: Decimal, tax: Decimal) -> str:
+def _describe_gain(gain: Decimal, *, is_taxable: bool) -> str:
     if gain == ZERO:
         return ""
     kind = "gain" if gain > 0 else "loss"
-    if tax > 0:
-        return f" Realises a {kind} that is taxed."
-    if tax < 0:
-        return f" Realises a {kind}, which saves tax."
-    return f" Realises a {kind}, not taxed in this account."
+    if not is_taxable:
+        return f" Realises a {kind}, not taxed in this account."
+    return " Realises a gain, which is taxed." if gain > 0 else " Realises a loss, which saves tax."

@@ -389,7 +389,7 @@ def _make_trades(row: Solved, proposal: models.Proposal) -> list[models.Trade]:
                     symbol=trade.security.symbol,
                     class_name=class_name,
                     row=classes.get(class_name),
-                    tax=trade.tax,
+                    is_taxable=row.case["account"]["is_taxable"],
                     gain=sum((lot.gain for lot in trade.lots), ZERO),
                 ),
             )

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from accounts.models import Firm
 
 UNPROCESSABLE = 422
+SEARCH_LENGTH_MAX = 80
 
 
 def get_price_date(firm: "Firm", now: datetime) -> date:
     """Return the market day that pages measure on: the same as the next cycle would."""
     return get_cycle_date(firm_id=firm.pk, now=now) or get_market_date(firm, now)
+
+
+def get_search(request: HttpRequest) -> str:
+    """Return what the reader searches for, without the one character that no text column holds."""
+    return request.GET.get("q", "").replace("\0", "").strip()[:SEARCH_LENGTH_MAX]
 
 
 def get_page(request: HttpRequest, rows: Any, size: int) -> "Page[Any]":

@@ -23,7 +23,7 @@ from rebalancer.access import visible_proposals
 from rebalancer.queries.pages import household as pages
 from rebalancer.queries.pages import households as lists
 from rebalancer.queries.pages.timeline import list_happenings
-from rebalancer.views.answers import get_page, get_price_date
+from rebalancer.views.answers import get_page, get_price_date, get_search
 from robo.common import clock
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ HAPPENINGS_MAX = 20
 def list_households(request: HttpRequest) -> HttpResponse:
     """Show the households that this person looks after."""
     user = get_signed_in_user(request)
-    search = request.GET.get("q", "").strip()[:80]
+    search = get_search(request)
     sort = (
         lists.HouseholdSort.VALUE
         if request.GET.get("sort") == lists.HouseholdSort.VALUE
@@ -46,9 +46,13 @@ def list_households(request: HttpRequest) -> HttpResponse:
     )
     rows = lists.list_household_rows(households=visible_households(user), search=search, sort=sort)
     page = get_page(request, rows, PAGE_SIZE)
+    price_date = get_price_date(user.firm, clock.now())
     context = {
         "page": page,
-        "lines": lists.describe_households(list(page), visible_accounts(user)),
+        "lines": lists.describe_households(
+            list(page), visible_accounts(user), price_date=price_date, sort=sort
+        ),
+        "price_date": price_date,
         "search": search,
         "sort": sort,
     }

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -15,7 +15,13 @@ from rebalancer.forms import AssignForm, PolicyForm, fill_policy_form
 from rebalancer.operations import policies as operations
 from rebalancer.queries.books import describe_policy
 from rebalancer.queries.pages import policies as pages
-from rebalancer.views.answers import UNPROCESSABLE, get_page, get_price_date, tell_form_errors
+from rebalancer.views.answers import (
+    UNPROCESSABLE,
+    get_page,
+    get_price_date,
+    get_search,
+    tell_form_errors,
+)
 from robo.common import clock
 from robo.common.errors import Refused
 
@@ -54,6 +60,8 @@ def add_policy(request: HttpRequest) -> HttpResponse:
 def show_policy(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a policy; an admin may change it here."""
     user = get_signed_in_user(request)
+    if request.method == "POST" and user.role != Role.ADMIN:
+        raise Http404
     policy = get_policy_for(user, public_id)
     initial = fill_policy_form(
         describe_policy(policy), name=policy.name, is_active=policy.is_active
@@ -65,7 +73,7 @@ def _edit(
     request: HttpRequest, user: "User", policy: "Policy | None", initial: dict[str, Any]
 ) -> HttpResponse:
     form = PolicyForm(request.POST if request.method == "POST" else None, initial=initial)
-    if request.method == "POST" and user.role == Role.ADMIN and form.is_valid():
+    if request.method == "POST" and form.is_valid():
         try:
             saved = operations.save_policy(
                 policy_id=policy.pk if policy else None,
@@ -83,7 +91,7 @@ def _edit(
                 else f"{saved.name} is ready. Choose the accounts that follow it.",
             )
             return redirect("rebalancer:policy", saved.public_id)
-    search = request.GET.get("q", "").strip()[:80]
+    search = get_search(request)
     context: dict[str, Any] = {
         "policy": policy,
         "form": form,

@@ -17,7 +17,7 @@ from rebalancer.forms import BulkForm
 from rebalancer.operations import approvals
 from rebalancer.queries.pages import work_list
 from rebalancer.queries.pages.work_list import Sort, Tab
-from rebalancer.views.answers import get_page
+from rebalancer.views.answers import get_page, get_search
 from robo.common import clock
 from robo.common.errors import Refused
 
@@ -59,7 +59,7 @@ def show_work_list(request: HttpRequest) -> HttpResponse:
     now = clock.now()
     tab = _read_choice(request.GET.get("tab"), Tab.PENDING)
     sort = _read_choice(request.GET.get("sort"), Sort.DRIFT)
-    search = request.GET.get("q", "").strip()[:80]
+    search = get_search(request)
     is_large = request.GET.get("size") == str(PAGE_SIZE_LARGE)
     size = PAGE_SIZE_LARGE if is_large else PAGE_SIZE
     proposals, checks = visible_proposals(user), visible_checks(user)

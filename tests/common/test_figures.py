@@ -169,3 +169,11 @@ def test_money_can_be_read_back(amount):
 @given(st.decimals(min_value=-(10**12), max_value=10**12, places=8))
 def test_quantity_can_be_read_back(amount):
     assert Decimal(figures.quantity(amount).replace(",", "").replace("−", "-")) == amount
+
+
+def test_how_long_ago_is_told_in_words():
+    now = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+    assert figures.ago(now - timedelta(seconds=59), now) == "just now"
+    assert figures.ago(now - timedelta(minutes=1), now) == "1\xa0minute ago"
+    assert figures.ago(now - timedelta(days=2), now) == "2\xa0days ago"
+    assert figures.ago(None, now) == figures.NOTHING

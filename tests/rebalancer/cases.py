@@ -112,6 +112,41 @@ def book(**parts) -> Book:
     )
 
 
+FINE = {"share_step": D("0.00000001"), "half_spread_bps": D(0)}
+
+
+def make_book(
+    prices, weights, held, *, cash="0", cash_weight=None, classes=None, fine=True, **parts
+):
+    """Return a Book of one account: S1, S2, ... at `prices`, `held` in money, model `weights`."""
+    terms = {"min_trade_amount": D(0), "band_level": BandLevel.SECURITY, **parts.pop("terms", {})}
+    more = FINE if fine else {"share_step": D(1), "half_spread_bps": D(0)}
+    securities = [
+        security(n, f"S{n}", (classes or ["A"] * 9)[n - 1], price, **more)
+        for n, price in enumerate(prices, start=1)
+    ]
+    lots = [
+        lot(n, n, str(D(value) / D(price)), "1")
+        for n, (value, price) in enumerate(zip(held, prices, strict=True), start=1)
+        if D(value)
+    ]
+    used = sum((D(weight) for weight in weights), D(0))
+    wanted = model(
+        str(1 - used) if cash_weight is None else cash_weight,
+        *((n, weight) for n, weight in enumerate(weights, start=1) if D(weight)),
+    )
+    return book(
+        **{
+            "securities": securities,
+            "models": [wanted],
+            "policies": [policy(**terms)],
+            "accounts": [account(cash=cash)],
+            "lots": lots,
+            **parts,
+        }
+    )
+
+
 def random_books(**parts: object) -> st.SearchStrategy[Book]:
     """Draw a firm of a few securities in up to four classes, and accounts in any state.
 
@@ -325,6 +360,11 @@ class Answer:
             trade.security.symbol: trade.quantity * (1 if trade.side is Side.BUY else -1)
             for trade in self.plan.trades
         }
+
+    @property
+    def rounded(self) -> dict[str, int]:
+        """Return signed quantities by symbol, to the nearest share."""
+        return {symbol: int(round(units)) for symbol, units in self.trades.items()}
 
     def rows_after(self) -> Floats:
         """Return the weights after the plan at the policy's level, cash last."""

@@ -1,11 +1,11 @@
-"""The list of households with what they are worth and where they stand, by their newest checks."""
+"""The list of households with what they are worth and where they stand at the prices of a day."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import date
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
@@ -14,8 +14,8 @@ from django.db.models.functions import Coalesce
 from accounts.queries import people
 from portfolios.domain.money import ZERO
 from rebalancer import models
-from rebalancer.domain.kinds import CheckStatus
 from rebalancer.domain.lifecycle import OPEN_PROPOSAL, ProposalStatus
+from rebalancer.queries.pages.standing import load_standings
 
 if TYPE_CHECKING:
     from accounts.models import Account, Household
@@ -38,14 +38,14 @@ class HouseholdLine:
     public_id: UUID
     name: str
     advisor: str
-    value: Decimal = ZERO
+    value: float = 0.0
     account_count: int = 0
-    drift_max: Decimal = ZERO
+    drift_max: float = 0.0
     statuses: set[str] = field(default_factory=set)
 
     @property
     def status(self) -> str:
-        """Return the worst status, or nothing before the first check."""
+        """Return the worst status, or nothing where there are no accounts."""
         return next((status for status in WORST_FIRST if status in self.statuses), "")
 
 
@@ -62,7 +62,8 @@ def list_household_rows(
         ).distinct()
     if sort is HouseholdSort.NAME:
         return rows.order_by("name")
-    # The newest check of every account, summed: a value that needs no price to be looked up.
+    # The newest check of every account, summed: near enough to order by, without a price to look
+    # up for every household of the firm.
     newest = (
         models.Check.objects.filter(account__household=OuterRef("pk"), account__is_open=True)
         .order_by("account_id", "-id")
@@ -80,9 +81,18 @@ def list_household_rows(
 
 
 def describe_households(
-    rows: "Sequence[Household]", accounts: "QuerySet[Account]"
+    rows: "Sequence[Household]",
+    accounts: "QuerySet[Account]",
+    *,
+    price_date: date,
+    sort: HouseholdSort = HouseholdSort.NAME,
 ) -> list[HouseholdLine]:
-    """Return households as lines, in a fixed number of queries."""
+    """Return households of one firm as lines, measured as their own pages are, in the same order.
+
+    A fixed number of queries.
+    """
+    if not rows:
+        return []
     ids = [row.pk for row in rows]
     leads = people.list_lead_advisors(ids)
     lines = {
@@ -96,30 +106,25 @@ def describe_households(
         .order_by()
         .values_list("pk", "household_id")
     )
-    for household_id in household_of.values():
-        lines[household_id].account_count += 1
-    for check in _newest_checks(sorted(household_of)):
-        line = lines[household_of[check["account_id"]]]
-        line.value += check["value"]
-        line.drift_max = max(line.drift_max, check["drift_max"])
-        if check["status"] == CheckStatus.BLOCKED:
+    standings = load_standings(
+        firm_id=rows[0].firm_id, account_ids=sorted(household_of), price_date=price_date
+    )
+    for account_id, standing in standings.by_account.items():
+        line = lines[household_of[account_id]]
+        line.account_count += 1
+        line.value += standing.value
+        if standing.blocked:
             line.statuses.add("BLOCKED")
-        else:
-            line.statuses.add("BREACHED" if check["is_breached"] else "QUIET")
+            continue
+        line.drift_max = max(line.drift_max, standing.drift_max)
+        line.statuses.add("BREACHED" if standing.is_breached else "QUIET")
     for household_id, statuses in _open_proposals(ids).items():
         # A breach that is being seen to is no longer the news.
         lines[household_id].statuses.discard("BREACHED")
         lines[household_id].statuses |= statuses
+    if sort is HouseholdSort.VALUE:
+        return sorted(lines.values(), key=lambda line: -line.value)
     return list(lines.values())
-
-
-def _newest_checks(account_ids: Sequence[int]) -> list[Mapping[str, Any]]:
-    return list(
-        models.Check.objects.filter(account_id__in=account_ids)
-        .order_by("account_id", "-id")
-        .distinct("account_id")
-        .values("account_id", "status", "is_breached", "drift_max", "value")
-    )
 
 
 def _open_proposals(household_ids: Sequence[int]) -> dict[int, set[str]]:

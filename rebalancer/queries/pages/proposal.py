@@ -83,6 +83,7 @@ class ProposalPage:
     before_text: str
     turnover_text: str
     tax_label: str
+    tax_text: str
     gain_text: str
 
     @property
@@ -174,6 +175,7 @@ def _describe_figures(proposal: models.Proposal) -> dict[str, str]:
         "before_text": f"{figures.percent(proposal.drift_before, 2)} before",
         "turnover_text": f"{figures.percent(share)} of the account, bought and sold",
         "tax_label": tax_label,
+        "tax_text": figures.money(abs(proposal.tax_amount)),
         "gain_text": gain_text,
     }
 

@@ -45,7 +45,7 @@ CAUSE_SENTENCES: Mapping[str, str] = {
     Cause.THRESHOLD: "The account has left the band around its target.",
     Cause.COMBINED: "It was a look date of the policy, and the account stood outside its band.",
     Cause.CASH_FLOW: "Money was paid in or taken out, which moved the account off its target.",
-    Cause.MODEL_CHANGE: "A new edition of the model portfolio set new targets.",
+    Cause.MODEL_CHANGE: "A new version of the model portfolio set new targets.",
     Cause.REQUESTED: "An advisor asked for a look at the account.",
 }
 

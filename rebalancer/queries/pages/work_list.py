@@ -126,6 +126,10 @@ def _checks_of(tab: Tab, checks: QuerySet[models.Check]) -> QuerySet[models.Chec
     open_proposal = models.Proposal.objects.filter(
         account=OuterRef("account"), status__in=sorted(OPEN_PROPOSAL)
     )
+    # Between two looks of a slow schedule the newest check still tells of what trades have cured.
+    cure = models.Proposal.objects.filter(
+        origin_check=OuterRef("pk"), status__in=TAB_STATUSES[Tab.DONE]
+    )
     wanting = checks.filter(
         Q(status=CheckStatus.DUE)
         | Q(
@@ -133,7 +137,7 @@ def _checks_of(tab: Tab, checks: QuerySet[models.Check]) -> QuerySet[models.Chec
             status__in=[CheckStatus.NO_TRADE, CheckStatus.PROPOSED],
         )
     )
-    return newest_checks(wanting).filter(~Exists(open_proposal))
+    return newest_checks(wanting).filter(~Exists(open_proposal), ~Exists(cure))
 
 
 def _proposals_of(

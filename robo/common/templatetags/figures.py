@@ -5,10 +5,11 @@ Every filter is a template builtin. None and a missing variable show as "—", w
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 
 from django import template
+from django.utils.timesince import timesince
 
 register = template.Library()
 
@@ -236,6 +237,16 @@ def moment(value: object) -> str:
         return NOT_A_NUMBER
     utc = value.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+@register.filter
+def ago(value: object, now: object) -> str:
+    """Show how long before `now` something was: "just now", "5 minutes ago"."""
+    if not isinstance(value, datetime) or not isinstance(now, datetime):
+        return NOTHING
+    if now - value < timedelta(minutes=1):
+        return "just now"
+    return f"{timesince(value, now)} ago"
 
 
 @register.filter

@@ -44,7 +44,8 @@
     return (iso) => {
       const { year, month, day } = splitDay(iso);
       if (daysLong > 5 * 365) return String(year);
-      return daysLong > 75 ? `${month} ${year}` : `${day} ${month}`;
+      // Some eight labels: closer than a month, two of them would read the same.
+      return daysLong > 240 ? `${month} ${year}` : `${day} ${month}`;
     };
   };
 
