@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from portfolios.domain.kinds import EntryKind, ModelStatus, Pocket, PriceRefusal
 from robo.common.fields import (
+    QUANTITY_LIMIT,
     MoneyField,
     PriceField,
     QuantityField,
@@ -284,7 +285,10 @@ class Holding(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["account", "security"], name="holding_unique"),
-            models.CheckConstraint(condition=not_negative("quantity"), name="holding_not_negative"),
+            models.CheckConstraint(
+                condition=not_negative("quantity") & models.Q(quantity__lt=QUANTITY_LIMIT),
+                name="holding_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -362,7 +366,9 @@ class Lot(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=positive("opened_quantity") & not_negative("opened_cost"),
+                condition=positive("opened_quantity")
+                & models.Q(opened_quantity__lt=QUANTITY_LIMIT)
+                & not_negative("opened_cost"),
                 name="lot_opened_with_something",
             ),
             models.CheckConstraint(

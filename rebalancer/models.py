@@ -241,6 +241,13 @@ class Proposal(models.Model):
             models.CheckConstraint(
                 condition=not_negative("cash_after"), name="proposal_never_overdraws"
             ),
+            models.CheckConstraint(
+                condition=not_negative("value")
+                & not_negative("cash_before")
+                & not_negative("turnover_amount")
+                & not_negative("cost_amount"),
+                name="proposal_amounts_not_negative",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["firm", "status", "-id"], name="proposal_by_status"),
@@ -279,6 +286,10 @@ class Trade(models.Model):
                 condition=positive("quantity") & positive("price") & positive("fill_price"),
                 name="trade_positive",
             ),
+            models.CheckConstraint(
+                condition=not_negative("amount") & not_negative("cost_amount"),
+                name="trade_amounts_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -301,7 +312,9 @@ class TradeLot(models.Model):
         ordering: ClassVar = ["rank"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["trade", "lot"], name="trade_lot_once"),
-            models.CheckConstraint(condition=positive("quantity"), name="trade_lot_positive"),
+            models.CheckConstraint(
+                condition=positive("quantity") & not_negative("cost"), name="trade_lot_positive"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -364,6 +377,7 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=positive("quantity")
+                & not_negative("filled_amount")
                 & not_negative("filled_quantity")
                 & models.Q(filled_quantity__lte=models.F("quantity")),
                 name="order_never_overfilled",

@@ -19,6 +19,7 @@ from rebalancer import tasks
 from rebalancer.access import visible_proposals
 from rebalancer.domain.kinds import CheckStatus
 from rebalancer.forms import CashForm, CashNeedForm
+from rebalancer.operations import cash
 from rebalancer.operations.checks import request_check
 from rebalancer.queries.books import describe_policy
 from rebalancer.queries.pages import account as pages
@@ -118,7 +119,7 @@ def _move_cash(request: HttpRequest, public_id: UUID, kind: str) -> HttpResponse
         return say_no(request, refusal, back_url=address, back_label="Back to the account")
     form = CashForm(request.POST, auto_id=f"{kind}_%s", label=LABELS[kind])
     if form.is_valid():
-        operation = books.deposit_cash if kind == "deposit" else books.withdraw_cash
+        operation = books.deposit_cash if kind == "deposit" else cash.withdraw_cash
         try:
             operation(
                 account_id=account.pk,

@@ -7,6 +7,8 @@ from django.db import models
 
 # PostgreSQL orders NaN above every number, so `> 0` alone would let it in; this bound does not.
 NUMBER_LIMIT = Decimal("1e12")
+# The engine counts shares in units of 1e-8 in 64 bits, which reach to 9.2e10.
+QUANTITY_LIMIT = Decimal("1e10")
 
 
 class MoneyField(models.DecimalField):  # type: ignore[type-arg]

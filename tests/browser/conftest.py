@@ -7,7 +7,6 @@ tests is done.
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,14 +33,6 @@ HISTORY_SESSIONS, LIVE_SESSIONS = 40, 6
 WIDTH, HEIGHT = 1280, 900
 
 
-@dataclass(frozen=True)
-class DemoSite:
-    """The demo firm as people reach it, and the worker behind it."""
-
-    url: str
-    worker: WorkerProcess
-
-
 @pytest.fixture(scope="package")
 def seeded_firm(
     django_db_setup: None, django_db_blocker: Any, browser: "Browser"
@@ -62,8 +53,16 @@ def seeded_firm(
 
 
 @pytest.fixture(scope="package")
-def site(seeded_firm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """Give the demo firm on a live server, with a worker and a beat of its own."""
+def site_url(seeded_firm: None) -> Iterator[str]:
+    """Give the address of a live server with the demo firm."""
+    server = LiveServer("localhost")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def worker_and_beat(seeded_firm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let a real worker and a real beat work for the demo firm."""
     logs = tmp_path_factory.mktemp("browser")
     local = addresses(Path(os.environ["EVENKEEL_RUNTIME_DIR"]))
     with redis.Redis(unix_socket_path=str(local.socket_dir / "redis.sock"), db=0) as queue:
@@ -74,9 +73,7 @@ def site(seeded_firm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     worker.start(EVENKEEL_DEMO="1")
     beat = make_beat(database_url, logs)
     beat.start()
-    server = LiveServer("localhost")
-    yield DemoSite(url=server.url, worker=worker)
-    server.stop()
+    yield
     beat.stop()
     worker.kill9()  # nothing of what it does is needed any more
 
@@ -94,7 +91,7 @@ def make_beat(database_url: str, logs: Path) -> Child:
 
 
 @pytest.fixture
-def visit(site: DemoSite, browser: "Browser") -> Iterator[Callable[..., Visitor]]:
+def visit(site_url: str, browser: "Browser") -> Iterator[Callable[..., Visitor]]:
     """Give a way to sign people in, each in a browser profile of their own.
 
     Afterwards no page may have raised an error or broken the content security policy.
@@ -103,7 +100,7 @@ def visit(site: DemoSite, browser: "Browser") -> Iterator[Callable[..., Visitor]
 
     def sign_in(email: str, **options: Any) -> Visitor:
         context = browser.new_context(
-            base_url=site.url,
+            base_url=site_url,
             viewport={"width": WIDTH, "height": HEIGHT},
             reduced_motion="reduce",
             **options,

@@ -32,6 +32,10 @@ KINDS_AT_LEAST = {"client": 7, "advisor": 20, "admin": 25}
 # The theme follows the system a moment later, and colours fade over.
 _IS_DARK = """() => document.documentElement.dataset.bsTheme === "dark" &&
   document.getAnimations().every((animation) => animation.playState !== "running")"""
+# Tables that do not fit their card on a desk, where nobody expects to scroll sideways.
+_CUT_OFF = """() => [...document.querySelectorAll(".table-responsive")]
+  .filter((region) => region.scrollWidth > region.clientWidth + 1)
+  .map((region) => `${region.ariaLabel}, ${region.scrollWidth} in ${region.clientWidth} px`)"""
 # What a page sticks out with, when it is wider than the screen.
 _FITS = "(width) => document.documentElement.scrollWidth <= width"
 _TOO_WIDE = """(width) => {
@@ -82,6 +86,7 @@ def look_at(page, address: str, *, is_new: bool) -> Iterator[str]:
     if status != 200:
         yield f"{address}: status {status}"
         return
+    yield from (f"{address}: cut off: {table}" for table in page.evaluate(_CUT_OFF))
     if is_new:
         page.evaluate(Axe().axe_script)
         yield from (f"{address}: {grave}" for grave in list_grave(page, AXE_ALL))
@@ -148,13 +153,13 @@ def test_every_page_of(role: str, visit, judged_by_axe):
 
 
 @pytest.mark.parametrize("address", ["/sign-in/", "/no-such-page/"])
-def test_pages_for_strangers(address: str, site, browser_context):
+def test_pages_for_strangers(address: str, site_url: str, browser_context):
     page = browser_context.new_page()
     errors: list[str] = []
     page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     for colours in ("light", "dark"):
         page.emulate_media(color_scheme=colours)
-        page.goto(site.url + address)
+        page.goto(site_url + address)
         page.evaluate(Axe().axe_script)
         assert list_grave(page, AXE_ALL) == []
     page.set_viewport_size({"width": PHONE_WIDTH, "height": HEIGHT})

@@ -21,7 +21,11 @@ from rebalancer.models import Check, CycleRun, Policy, PolicyAssignment, Proposa
 from robo.common.templatetags.figures import money, percent, points, quantity
 from tests.browser.books import get_value, proposals_held_up
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("worker_and_beat"),
+]
 
 ANA, DEV, ERIN = "ana@harborlane.example", "dev@harborlane.example", "erin@harborlane.example"
 FILLS_MS = 60_000

@@ -105,11 +105,17 @@ def _find_tampering(world, statements):
 
 # What is bought, sold, paid and left in cash; gains and taxes may be below zero.
 UNSIGNED = {
-    "rebalancer_order": ("quantity", "filled_quantity"),
+    "rebalancer_order": ("quantity", "filled_quantity", "filled_amount"),
     "rebalancer_fill": ("quantity", "price"),
-    "rebalancer_trade": ("quantity", "price", "fill_price"),
-    "rebalancer_tradelot": ("quantity",),
-    "rebalancer_proposal": ("cash_after",),
+    "rebalancer_trade": ("quantity", "price", "fill_price", "amount", "cost_amount"),
+    "rebalancer_tradelot": ("quantity", "cost"),
+    "rebalancer_proposal": (
+        "value",
+        "cash_before",
+        "cash_after",
+        "turnover_amount",
+        "cost_amount",
+    ),
 }
 
 

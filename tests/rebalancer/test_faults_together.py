@@ -117,7 +117,7 @@ def test_two_workers_at_every_stage_do_the_work_once():
         proposals.propose(firm_id=firm_id, price_date=DAY, now=NOW)
 
     def send():
-        for _ in range(6):
+        for _ in range(4):
             orders.submit_orders(now=NOW)
             orders.poll_broker(now=NOW)
 
@@ -263,7 +263,7 @@ def test_whatever_happens_in_whatever_order_it_converges(monkeypatch, first_seed
     work = Counter()
     for seed in range(first_seed, first_seed + 5):
         day = Day(seed)
-        for _ in range(6):
+        for _ in range(4):
             for _ in range(3):
                 day.step(monkeypatch)
             assert check_books(day.world.firm.pk) == [], seed
@@ -272,5 +272,5 @@ def test_whatever_happens_in_whatever_order_it_converges(monkeypatch, first_seed
         assert_converged(day.world)
         work["crashes"] += day.crashes
     work["fills"] = models.Fill.objects.count()
-    assert work["crashes"] >= 5, work
-    assert work["fills"] >= 10, work
+    assert work["crashes"] >= 3, work
+    assert work["fills"] >= 5, work
