@@ -26,6 +26,8 @@ from rebalancer.engine.book import (
 )
 
 ENGINE_VERSION = "1"
+# So many moved securities are named; the rest is counted.
+CHANGES_NAMED = 3
 
 
 def write_case(book: Book, account: int) -> dict[str, Any]:
@@ -198,9 +200,13 @@ def list_changes(
         if before[key] != after[key]
     ]
     old = {row["security_id"]: row for row in before["securities"]}
+    moves = []
     for row in after["securities"]:
         was = old.pop(row["security_id"], None)
-        changes.extend(_compare_security(was, row, price_tolerance))
+        moves.extend(_compare_security(was, row, price_tolerance))
+    changes.extend(moves[:CHANGES_NAMED])
+    if len(moves) > CHANGES_NAMED:
+        changes.append(f"{len(moves) - CHANGES_NAMED} other securities changed as well")
     changes.extend(f"{row['symbol']} is no longer on the list" for row in old.values())
     return changes
 

@@ -199,7 +199,7 @@ class DemoDesk:
             model_id=model_id,
             weights={self.security_ids[symbol]: D(weight) for symbol, weight in weights.items()},
             cash_weight=1 - sum((D(weight) for weight in weights.values()), D(0)),
-            reason="First edition",
+            reason="First version",
             actor_id=author,
         ).pk
         models.submit_for_review(version_id=version_id, actor_id=author)

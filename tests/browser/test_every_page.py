@@ -28,7 +28,8 @@ PEOPLE = {
     "advisor": "ana@harborlane.example",
     "admin": "dev@harborlane.example",
 }
-KINDS_AT_LEAST = {"client": 7, "advisor": 20, "admin": 25}
+KINDS_AT_LEAST = {"client": 7, "advisor": 18, "admin": 25}
+FIRST_TAB = "pending"  # what the work list shows without being asked
 # The theme follows the system a moment later, and colours fade over.
 _IS_DARK = """() => document.documentElement.dataset.bsTheme === "dark" &&
   document.getAnimations().every((animation) => animation.playState !== "running")"""
@@ -59,7 +60,8 @@ class Kind:
 
 
 def get_tab(address: str) -> str:
-    return parse_qs(urlsplit(address).query).get("tab", [""])[0]
+    tab = parse_qs(urlsplit(address).query).get("tab", [""])[0]
+    return "" if tab == FIRST_TAB else tab
 
 
 def get_kind(address: str, source: str) -> Kind | None:
