@@ -1,12 +1,6 @@
-"""Every write to the books: openings, deposits, withdrawals, dividends and fills.
-
-One road: an event becomes a `BookEvent`, and `_write_events` stores any number of them in a fixed
-number of queries: entries, transfers, lots, disposals, and the running totals that follow. Whoever
-changes an account's books first locks its cash balance, in order of account.
-"""
+"""Every event of the books: openings, deposits, withdrawals, dividends and fills."""
 
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +17,7 @@ from portfolios.domain import ledger
 from portfolios.domain.kinds import EntryKind, Pocket, Side
 from portfolios.domain.lots import Lot, LotUse, NotEnoughShares, OpeningLot, use_lots
 from portfolios.domain.money import CENT, ZERO
+from portfolios.operations.entries import BookEvent, lock_books, write_events
 from robo.common.errors import Conflict, Refused
 
 
@@ -47,20 +42,6 @@ class FillToBook:
     fill_date: date
     picks: tuple[tuple[int, Decimal], ...] = ()
     memo: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BookEvent:
-    """One journal entry with everything that it changes."""
-
-    account_id: int
-    kind: EntryKind
-    entry_date: date
-    source: str
-    memo: str
-    transfers: tuple[ledger.Transfer, ...]
-    opened_lots: tuple[OpeningLot, ...] = ()
-    lot_uses: tuple[LotUse, ...] = ()
 
 
 @transaction.atomic
@@ -134,7 +115,7 @@ def book_opening(
         transfers=tuple(moves),
         opened_lots=tuple(lots),
     )
-    [entry] = _write_events([event])
+    [entry] = write_events([event])
     _audit_cash(entry, actor_id, "portfolios.account.opened", f"Took on {len(lots)} lots")
     return entry
 
@@ -221,7 +202,7 @@ def _move_cash(
             ),
         ),
     )
-    [entry] = _write_events([event])
+    [entry] = write_events([event])
     _audit_cash(
         entry, actor_id, f"portfolios.cash.{kind.lower()}", f"{kind.title()} of {amount:,.2f}"
     )
@@ -268,7 +249,7 @@ def book_dividend(
                 ),
             )
         )
-    _write_events(events)
+    write_events(events)
     return len(events)
 
 
@@ -318,7 +299,7 @@ def book_fills(*, fills: Sequence[FillToBook], currency: str) -> None:
                 lot_uses=uses,
             )
         )
-    _write_events(events)
+    write_events(events)
 
 
 def _use_picks(fill: FillToBook, left: dict[int, Lot]) -> tuple[LotUse, ...]:
@@ -340,16 +321,6 @@ def _use_picks(fill: FillToBook, left: dict[int, Lot]) -> tuple[LotUse, ...]:
     return uses
 
 
-def lock_books(account_ids: Sequence[int]) -> dict[int, models.CashBalance]:
-    """Keep everybody else from changing these accounts' books until the transaction ends."""
-    return {
-        balance.account_id: balance
-        for balance in models.CashBalance.objects.select_for_update()
-        .filter(account_id__in=account_ids)
-        .order_by("account_id")
-    }
-
-
 def _currency_of(account_id: int) -> str:
     return people_queries.get_account(account_id).firm.currency
 
@@ -365,174 +336,3 @@ def _audit_cash(entry: models.JournalEntry, actor_id: int, action: str, summary:
         summary=f"{summary}: {account.name}",
         detail={"entry": entry.pk},
     )
-
-
-def _write_events(events: Sequence[BookEvent]) -> list[models.JournalEntry]:
-    """Store events and what follows from them. The caller holds the locks of their accounts."""
-    if not events:
-        return []
-    entries = models.JournalEntry.objects.bulk_create(
-        models.JournalEntry(
-            account_id=event.account_id,
-            kind=event.kind,
-            entry_date=event.entry_date,
-            source=event.source,
-            memo=event.memo,
-        )
-        for event in events
-    )
-    models.Transfer.objects.bulk_create(
-        models.Transfer(
-            entry=entry,
-            source_pocket=move.source,
-            target_pocket=move.target,
-            quantity=move.quantity,
-            currency=move.unit.currency,
-            security_id=move.unit.security_id,
-        )
-        for entry, event in zip(entries, events, strict=True)
-        for move in event.transfers
-    )
-    models.Lot.objects.bulk_create(
-        models.Lot(
-            account_id=event.account_id,
-            security_id=lot.security_id,
-            opened_by=entry,
-            acquired_date=lot.acquired_date,
-            opened_quantity=lot.quantity,
-            opened_cost=lot.cost,
-            quantity=lot.quantity,
-            cost=lot.cost,
-        )
-        for entry, event in zip(entries, events, strict=True)
-        for lot in event.opened_lots
-    )
-    models.Disposal.objects.bulk_create(
-        models.Disposal(
-            entry=entry,
-            lot_id=use.lot_id,
-            disposed_date=event.entry_date,
-            quantity=use.quantity,
-            proceeds=use.proceeds,
-            cost=use.cost,
-            is_long_term=use.is_long_term,
-        )
-        for entry, event in zip(entries, events, strict=True)
-        for use in event.lot_uses
-    )
-    _reduce_lots(events)
-    _move_totals(events)
-    return entries
-
-
-def _reduce_lots(events: Sequence[BookEvent]) -> None:
-    quantity: dict[int, Decimal] = defaultdict(Decimal)
-    cost: dict[int, Decimal] = defaultdict(Decimal)
-    for event in events:
-        for use in event.lot_uses:
-            quantity[use.lot_id] += use.quantity
-            cost[use.lot_id] += use.cost
-    lots = list(models.Lot.objects.filter(pk__in=quantity))
-    for lot in lots:
-        lot.quantity -= quantity[lot.pk]
-        lot.cost -= cost[lot.pk]
-    if lots:
-        models.Lot.objects.bulk_update(lots, ["quantity", "cost"])
-
-
-def _move_totals(events: Sequence[BookEvent]) -> None:
-    """Move cash balances, books versions and holdings by what the transfers say."""
-    cash: dict[int, Decimal] = defaultdict(Decimal)
-    shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
-    entry_count: dict[int, int] = defaultdict(int)
-    for event in events:
-        entry_count[event.account_id] += 1
-        for move in event.transfers:
-            sign = 1 if move.target in (Pocket.CASH, Pocket.SECURITIES) else -1
-            if move.unit.security_id is None:
-                cash[event.account_id] += sign * move.quantity
-            else:
-                shares[event.account_id, move.unit.security_id] += sign * move.quantity
-    balances = list(models.CashBalance.objects.filter(account_id__in=entry_count))
-    for balance in balances:
-        balance.amount += cash[balance.account_id]
-        balance.books_version += entry_count[balance.account_id]
-    models.CashBalance.objects.bulk_update(balances, ["amount", "books_version"])
-    if shares:
-        models.Holding.objects.bulk_create(
-            [
-                models.Holding(account_id=account_id, security_id=security_id, quantity=0)
-                for account_id, security_id in sorted(shares)
-            ],
-            ignore_conflicts=True,
-        )
-        holdings = [
-            holding
-            for holding in models.Holding.objects.filter(
-                account_id__in={account_id for account_id, _security in shares},
-                security_id__in={security_id for _account, security_id in shares},
-            )
-            if (holding.account_id, holding.security_id) in shares
-        ]
-        for holding in holdings:
-            holding.quantity += shares[holding.account_id, holding.security_id]
-        models.Holding.objects.bulk_update(holdings, ["quantity"])
-
-
-@transaction.atomic
-def rebuild_totals(*, firm_id: int) -> int:
-    """Recompute a firm's lots, holdings and cash from its entries; return how many changed."""
-    accounts = people_queries.list_account_ids(firm_id)
-    lock_books(accounts)
-    changed = 0
-    used: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
-    for lot_id, quantity, cost in models.Disposal.objects.filter(
-        lot__account_id__in=accounts
-    ).values_list("lot_id", "quantity", "cost"):
-        used[lot_id] = (used[lot_id][0] + quantity, used[lot_id][1] + cost)
-    shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
-    wrong_lots = []
-    for lot in models.Lot.objects.filter(account_id__in=accounts):
-        quantity = lot.opened_quantity - used[lot.pk][0]
-        cost = lot.opened_cost - used[lot.pk][1]
-        shares[lot.account_id, lot.security_id] += quantity
-        if (quantity, cost) != (lot.quantity, lot.cost):
-            lot.quantity, lot.cost = quantity, cost
-            wrong_lots.append(lot)
-    models.Lot.objects.bulk_update(wrong_lots, ["quantity", "cost"])
-    changed += len(wrong_lots)
-    wrong_holdings = []
-    for holding in models.Holding.objects.filter(account_id__in=accounts):
-        right = shares.pop((holding.account_id, holding.security_id), ZERO)
-        if right != holding.quantity:
-            holding.quantity = right
-            wrong_holdings.append(holding)
-    models.Holding.objects.bulk_update(wrong_holdings, ["quantity"])
-    missing = models.Holding.objects.bulk_create(
-        models.Holding(account_id=account_id, security_id=security_id, quantity=quantity)
-        for (account_id, security_id), quantity in shares.items()
-        if quantity
-    )
-    changed += len(wrong_holdings) + len(missing)
-    return changed + _rebuild_cash(accounts)
-
-
-def _rebuild_cash(account_ids: Sequence[int]) -> int:
-    cash: dict[int, Decimal] = defaultdict(Decimal)
-    for account_id, target, quantity in models.Transfer.objects.filter(
-        entry__account_id__in=account_ids, security__isnull=True
-    ).values_list("entry__account_id", "target_pocket", "quantity"):
-        cash[account_id] += quantity if target == Pocket.CASH else -quantity
-    versions: dict[int, int] = defaultdict(int)
-    for account_id in models.JournalEntry.objects.filter(account_id__in=account_ids).values_list(
-        "account_id", flat=True
-    ):
-        versions[account_id] += 1
-    wrong = []
-    for balance in models.CashBalance.objects.filter(account_id__in=account_ids):
-        right = (cash[balance.account_id], versions[balance.account_id])
-        if right != (balance.amount, balance.books_version):
-            balance.amount, balance.books_version = right
-            wrong.append(balance)
-    models.CashBalance.objects.bulk_update(wrong, ["amount", "books_version"])
-    return len(wrong)

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from portfolios.domain.money import ZERO
 from portfolios.operations import books
+from portfolios.operations.entries import lock_books
 from rebalancer.operations.orders import measure_open_buys
 
 
@@ -21,7 +22,7 @@ def withdraw_cash(
     :raises Refused: when the amount is not a positive number of cents.
     """
     # Before orders are read: whoever sends one holds this lock while its cash is set aside.
-    books.lock_books([account_id])
+    lock_books([account_id])
     books.withdraw_cash(
         account_id=account_id,
         amount=amount,

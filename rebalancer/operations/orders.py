@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q
 from accounts.queries import people
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import ZERO, floor_to_step
-from portfolios.operations import books
+from portfolios.operations.entries import lock_books
 from portfolios.queries import books as book_queries
 from portfolios.queries import market
 from rebalancer import models
@@ -132,7 +132,7 @@ def _claim_orders(*, now: datetime) -> list[OrderTicket]:
         firm_id: _load_market(firm_id, now) for firm_id in sorted({o.firm_id for o in orders})
     }
     # Another worker may be sending other buys of the same account, or a client taking cash out.
-    books.lock_books(sorted({order.account_id for order in orders}))
+    lock_books(sorted({order.account_id for order in orders}))
     cash = _load_free_cash(orders)
     tickets = []
     for order in orders:

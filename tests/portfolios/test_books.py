@@ -13,7 +13,7 @@ from portfolios import models
 from portfolios.domain.kinds import Side
 from portfolios.domain.lots import OpeningLot
 from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step, round_money
-from portfolios.operations import books
+from portfolios.operations import books, rebuilding
 from portfolios.queries.books import check_books, sum_realised_gains
 from robo.common.errors import Conflict, Refused
 from tests import people
@@ -188,7 +188,7 @@ def test_books_agree_after_any_sequence_of_events(admin, seed):
     assert {key: q for key, q in held.items() if q} == {
         key: q for key, q in clerk.shares.items() if q
     }
-    assert books.rebuild_totals(firm_id=admin.firm_id) == 0
+    assert rebuilding.rebuild_totals(firm_id=admin.firm_id) == 0
 
 
 def test_a_rebuild_restores_every_running_total(admin):
@@ -200,7 +200,7 @@ def test_a_rebuild_restores_every_running_total(admin):
     models.Holding.objects.all().delete()
     models.Lot.objects.filter(opened_quantity=10).update(quantity=3, cost=1)
     assert check_books(admin.firm_id) != []
-    assert books.rebuild_totals(firm_id=admin.firm_id) == 3
+    assert rebuilding.rebuild_totals(firm_id=admin.firm_id) == 3
     assert check_books(admin.firm_id) == []
     assert cash_of(account_id) == 50
 

@@ -10,7 +10,7 @@ import pytest
 from django.db.models import Q
 
 from portfolios import models as facts
-from portfolios.operations import books
+from portfolios.operations import books, rebuilding
 from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.brokers import paper
@@ -77,7 +77,7 @@ def assert_converged(world):
     assert not models.Proposal.objects.filter(
         status__in=OPEN_PROPOSAL - {ProposalStatus.PENDING}
     ).exists()
-    assert books.rebuild_totals(firm_id=world.firm.pk) == 0
+    assert rebuilding.rebuild_totals(firm_id=world.firm.pk) == 0
     assert fills.rebuild_orders(firm_id=world.firm.pk) == 0
 
 
