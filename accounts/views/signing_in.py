@@ -54,7 +54,7 @@ class SignIn(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return what the page shows; a demo says whom to sign in as."""
         context = super().get_context_data(**kwargs)
-        if settings.DEMO_PASSWORD:
+        if settings.DEMO and settings.DEMO_PASSWORD:
             context["demo_people"] = [
                 {"role": user.role, "email": user.email, "password": settings.DEMO_PASSWORD}
                 for user in queries.list_first_of_each_role([Role.CLIENT, Role.ADVISOR, Role.ADMIN])
