@@ -262,6 +262,10 @@ def test_readme_shows_the_demos_sign_in():
 
 def test_help_prints_what_the_readme_lists():
     printed = subprocess.run(
-        ["make", "help"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "help"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert {line.split()[0] for line in printed.stdout.splitlines() if line} == make_targets()
