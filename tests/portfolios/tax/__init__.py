@@ -1,0 +1,1 @@
+"""Tests of tax law as a regime."""
