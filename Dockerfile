@@ -25,7 +25,8 @@ RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nolog
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app
-ENV EVENKEEL_RUNTIME_DIR=/var/lib/evenkeel
+# The engine compiles itself once for the machine it runs on, and keeps the result in the volume.
+ENV EVENKEEL_RUNTIME_DIR=/var/lib/evenkeel NUMBA_CACHE_DIR=/var/lib/evenkeel/compiled
 VOLUME /var/lib/evenkeel
 USER evenkeel
 EXPOSE 8000

@@ -55,9 +55,16 @@ class AuditedAdmin(FirmScopedAdmin):
 
 @admin.register(models.Household, site=site)
 class HouseholdAdmin(AuditedAdmin):
-    """Names and tax rates; a household with history is never deleted."""
+    """Names and taxes; a household with history is never deleted."""
 
-    list_display = ("name", "short_term_rate", "long_term_rate", "public_id")
+    list_display = (
+        "name",
+        "tax_regime",
+        "short_term_rate",
+        "long_term_rate",
+        "is_together",
+        "public_id",
+    )
     search_fields = ("name",)
     ordering = ("name",)
 

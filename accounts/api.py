@@ -45,7 +45,7 @@ class HouseholdDetail(ApiView):
 
     @extend_schema(operation_id="get_household", responses=serializers.HouseholdDetailSerializer)
     def get(self, request: Request, public_id: UUID) -> Response:
-        """Answer a household with its accounts, members, advisors and risk score."""
+        """Answer a household with its taxes, accounts, members, advisors and risk score."""
         household = get_household_for(get_signed_in_user(request), public_id)
         accounts = people.list_accounts(household.pk)
         for account in accounts:
@@ -56,6 +56,7 @@ class HouseholdDetail(ApiView):
             "name": household.name,
             "short_term_rate": household.short_term_rate,
             "long_term_rate": household.long_term_rate,
+            "taxes": household,
             "account_count": sum(account.is_open for account in accounts),
             "account_rows": accounts,
             "member_rows": people.list_members(household.pk),

@@ -20,7 +20,8 @@ from accounts.domain.questionnaire import (
     TalkToAdvisor,
     read_answers,
 )
-from accounts.domain.roles import Role
+from accounts.domain.roles import Role, TaxCountry
+from accounts.domain.taxes import AMOUNT_LIMIT, DEFERRAL_YEARS_MAX, FRACTIONS
 
 ROLE_LABELS = {Role.CLIENT: "Client", Role.ADVISOR: "Advisor", Role.ADMIN: "Administrator"}
 STAFF_ROLES = [(role, ROLE_LABELS[role]) for role in (Role.ADVISOR, Role.ADMIN)]
@@ -146,31 +147,99 @@ class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=STAFF_ROLES)
 
 
+def _percent(label: str, help_text: str = "", *, required: bool = True) -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        help_text=help_text,
+        required=required,
+        min_value=0,
+        max_value=100,
+        max_digits=8,
+        decimal_places=5,
+    )
+
+
+def _amount(label: str, help_text: str, *, required: bool = True) -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        help_text=help_text,
+        required=required,
+        min_value=0,
+        max_value=AMOUNT_LIMIT - 1,
+        decimal_places=2,
+    )
+
+
 class TaxRatesForm(forms.Form):
     """Tax rates as people write them, in percent; the cleaned values are fractions."""
 
-    short_term_rate = forms.DecimalField(
-        label="Tax on gains of a year or less",
-        min_value=0,
-        max_value=100,
-        max_digits=8,
-        decimal_places=5,
-    )
-    long_term_rate = forms.DecimalField(
-        label="Tax on gains of more than a year",
-        min_value=0,
-        max_value=100,
-        max_digits=8,
-        decimal_places=5,
-    )
+    short_term_rate = _percent("Tax on gains of a year or less")
+    long_term_rate = _percent("Tax on gains of more than a year")
 
     def clean(self) -> dict[str, Any]:
         """Turn percent into fractions."""
         facts = super().clean() or {}
-        for name in ("short_term_rate", "long_term_rate"):
+        for name in FRACTIONS:
             if facts.get(name) is not None:
                 facts[name] = facts[name] / Decimal(100)
         return facts
+
+
+class TaxTermsForm(TaxRatesForm):
+    """All that a household's tax return says, in percent and money."""
+
+    tax_regime = forms.ChoiceField(
+        label="Tax law",
+        choices=[(TaxCountry.US, "United States"), (TaxCountry.UK, "United Kingdom")],
+        help_text="Decides what counts as long-term, which losses are denied, and when a tax year "
+        "begins. In the United Kingdom only the first rate counts.",
+    )
+    is_together = forms.BooleanField(
+        label="Manage all accounts as one portfolio",
+        required=False,
+        help_text="The target then holds for all accounts together, and each investment lies where "
+        "it is taxed least.",
+    )
+    carried_short_loss = _amount(
+        "Short-term losses carried in", "From earlier tax years, not used yet."
+    )
+    carried_long_loss = _amount(
+        "Long-term losses carried in", "From earlier tax years, not used yet."
+    )
+    gains_budget = _amount(
+        "Gains budget",
+        "Net gains that this year may realise in all. Empty: no limit.",
+        required=False,
+    )
+    loss_cap = _amount(
+        "Losses set against income",
+        "A year at most. Empty: what the law allows, 3,000 in the United States, or 1,500 for a "
+        "spouse who files separately.",
+        required=False,
+    )
+    deduction_rate = _percent(
+        "Tax rate on other income",
+        "What a loss set against income saves. Empty: the rate on gains of a year or less.",
+        required=False,
+    )
+    carried_share = _percent(
+        "Worth of a loss carried on",
+        "A loss that waits for later years is worth this much of what it would save now.",
+    )
+    discount_rate = _percent("Discount rate", "By how much a year tax paid later weighs less.")
+    deferral_years = forms.DecimalField(
+        label="Years until a gain is taxed",
+        help_text="If it is not realised now.",
+        min_value=0,
+        max_value=DEFERRAL_YEARS_MAX,
+        max_digits=5,
+        decimal_places=2,
+    )
+    realised_share = _percent(
+        "Chance that it is taxed then",
+        "0 counts today's tax in full. With 100, only the years won by waiting count. Money left "
+        "to heirs or given away lies in between.",
+    )
 
 
 class HouseholdForm(TaxRatesForm):

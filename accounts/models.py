@@ -11,8 +11,9 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.domain.roles import PriceSourceKind, Role, TaxStatus, WishKind
-from robo.common.fields import MoneyField, WeightField, fraction, positive
+from accounts.domain.roles import PriceSourceKind, Role, TaxCountry, TaxStatus, WishKind
+from accounts.domain.taxes import DEFERRAL_YEARS_MAX
+from robo.common.fields import MoneyField, WeightField, fraction, not_negative, positive
 
 
 class Firm(models.Model):
@@ -94,6 +95,44 @@ class Household(models.Model):
     name = models.CharField(max_length=120)
     short_term_rate = WeightField(default="0.35", help_text="tax on gains of a year or less")
     long_term_rate = WeightField(default="0.15", help_text="tax on gains of more than a year")
+    tax_regime = models.CharField(
+        max_length=2,
+        choices=[(c, c) for c in TaxCountry],
+        default=TaxCountry.US,
+        help_text="whose tax law applies",
+    )
+    deduction_rate = WeightField(
+        null=True,
+        blank=True,
+        help_text="tax saved on other income by a loss set against it; empty: the short-term rate",
+    )
+    carried_share = WeightField(
+        default="0.8", help_text="what a loss carried to later years is worth today, of the rate"
+    )
+    carried_short_loss = MoneyField(
+        default="0", help_text="short-term losses carried in from earlier years"
+    )
+    carried_long_loss = MoneyField(
+        default="0", help_text="long-term losses carried in from earlier years"
+    )
+    loss_cap = MoneyField(
+        null=True,
+        blank=True,
+        help_text="losses set against other income in a year; empty: what the law allows",
+    )
+    gains_budget = MoneyField(
+        null=True, blank=True, help_text="net gains that a year may realise; empty: no limit"
+    )
+    discount_rate = WeightField(default="0.05", help_text="a year, for tax that is put off")
+    deferral_years = models.DecimalField(
+        max_digits=5, decimal_places=2, default="10", help_text="until a gain put off is taxed"
+    )
+    realised_share = WeightField(
+        default="0", help_text="how likely a gain put off is ever taxed; 0: count today's tax whole"
+    )
+    is_together = models.BooleanField(
+        default=False, help_text="one target for all accounts together, not one for each"
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -101,6 +140,25 @@ class Household(models.Model):
             models.CheckConstraint(
                 condition=fraction("short_term_rate") & fraction("long_term_rate"),
                 name="household_rates_are_fractions",
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(deduction_rate__isnull=True) | fraction("deduction_rate"))
+                & fraction("carried_share")
+                & fraction("discount_rate")
+                & fraction("realised_share"),
+                name="household_shares_are_fractions",
+            ),
+            models.CheckConstraint(
+                condition=not_negative("carried_short_loss")
+                & not_negative("carried_long_loss")
+                & (models.Q(loss_cap__isnull=True) | not_negative("loss_cap"))
+                & (models.Q(gains_budget__isnull=True) | not_negative("gains_budget"))
+                & models.Q(deferral_years__gte=0, deferral_years__lte=DEFERRAL_YEARS_MAX),
+                name="household_amounts_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(tax_regime__in=list(TaxCountry)),
+                name="household_tax_regime_known",
             ),
         ]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.domain.roles import Role, TaxStatus
+from accounts.domain.roles import Role, TaxCountry, TaxStatus
 from robo.common.api.serializers import Code, Money, PageQuery, Weight
 
 
@@ -62,9 +62,34 @@ class AdvisorSerializer(serializers.Serializer[Any]):
     is_lead = serializers.BooleanField()
 
 
+class TaxTermsSerializer(serializers.Serializer[Any]):
+    """What a household's tax return says beside the rates."""
+
+    tax_regime = Code(TaxCountry, help_text="whose tax law applies")
+    deduction_rate = Weight(
+        allow_null=True, help_text="saved by a loss set against income; null: the short-term rate"
+    )
+    carried_share = Weight(help_text="worth today of a loss carried on, of what it would save now")
+    carried_short_loss = Money(help_text="from earlier tax years")
+    carried_long_loss = Money(help_text="from earlier tax years")
+    loss_cap = Money(
+        allow_null=True, help_text="losses set against income a year; null: what the law allows"
+    )
+    gains_budget = Money(
+        allow_null=True, help_text="net gains that a year may realise; null: no limit"
+    )
+    discount_rate = Weight(help_text="a year, for tax that is put off")
+    deferral_years = serializers.DecimalField(
+        max_digits=5, decimal_places=2, help_text="until a gain put off is taxed"
+    )
+    realised_share = Weight(help_text="how likely a gain put off is ever taxed")
+    is_together = serializers.BooleanField(help_text="one target for all accounts together")
+
+
 class HouseholdDetailSerializer(HouseholdSerializer):
     """A household with its accounts and people."""
 
+    taxes = TaxTermsSerializer()
     accounts = AccountSerializer(many=True, source="account_rows", help_text="open ones first")
     members = ReferenceSerializer(many=True, source="member_rows")
     advisors = AdvisorSerializer(many=True, source="advisor_rows", help_text="the lead first")

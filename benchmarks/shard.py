@@ -9,7 +9,14 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+from benchmarks.books import draw_book
+from rebalancer.domain.kinds import Mode
+from rebalancer.engine.answering import answer_households
+from rebalancer.engine.drift import measure_drift
+from rebalancer.engine.outcome import Case
+from rebalancer.engine.targets import resolve_targets
 from robo.localservices import LocalServices
 
 DEFAULT_ACCOUNTS = 10_000
@@ -43,9 +50,9 @@ def measure(account_count: int) -> None:
 
     world = make_world()
     world.add_account("1000", lots=[("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)])
-    clone(world.accounts[0].pk, account_count - 1)
+    ids = clone(world.accounts[0].pk, account_count - 1)
     firm_id = world.firm.pk
-    ids = list(range(world.accounts[0].pk, world.accounts[0].pk + account_count))
+    warm_up()
     print(f"{account_count:,} accounts with 2 lots each, all out of their bands")
     stages = (
         ("load_book", lambda: load_book(firm_id=firm_id, account_ids=ids, price_date=DAY)),
@@ -65,45 +72,72 @@ def measure(account_count: int) -> None:
         )
 
 
-def clone(account_id: int, count: int) -> None:
-    """Copy an account with its books, model and policy; the copies' ids follow on from it."""
+def warm_up() -> None:
+    """Load the compiled code: a worker does it once, not for every shard."""
+    book = draw_book(20)
+    targets = resolve_targets(book)
+    answer_households(
+        Case(book, targets, measure_drift(book, targets)), dict.fromkeys(range(20), Mode.FULL)
+    )
+
+
+def clone(account_id: int, count: int) -> list[int]:
+    """Copy an account with its books, model and policy, each copy into a household of its own.
+
+    Returns all accounts' ids. Columns are read from the models, so that none is left out.
+    """
+    from accounts.models import Account, Household
+    from portfolios.models import CashBalance, JournalEntry, Lot, ModelAssignment
+    from rebalancer.models import PolicyAssignment
+
+    account = Account.objects.get(pk=account_id)
+    fresh = {"public_id": "gen_random_uuid()"}
+    copy(
+        Household,
+        f"s.id = {account.household_id}",
+        f"generate_series(1, {count}) c(n)",
+        {**fresh, "name": "s.name || ' ' || c.n"},
+    )
+    copy(
+        Account,
+        f"s.id = {account_id}",
+        _count_after("accounts_household", account.household_id),
+        {**fresh, "household_id": "c.id", "number": "s.number || '-' || c.n"},
+    )
+    source = "'copy:' || c.id || ':' || s."
+    opened_by = f"SELECT e.id FROM portfolios_journalentry e WHERE e.source = {source}opened_by_id"
+    for model, changes in (
+        (JournalEntry, {"source": f"{source}id"}),
+        (Lot, {"opened_by_id": f"({opened_by})"}),
+        (CashBalance, {}),
+        (ModelAssignment, {}),
+        (PolicyAssignment, {}),
+    ):
+        copies = _count_after("accounts_account", account_id)
+        copy(model, f"s.account_id = {account_id}", copies, {"account_id": "c.id", **changes})
+    return [account_id, *Account.objects.filter(pk__gt=account_id).values_list("pk", flat=True)]
+
+
+def _count_after(table: str, row_id: int) -> str:
+    """Return the rows after one, numbered, as a table `c` with the columns `id` and `n`."""
+    return f"(SELECT id, row_number() OVER (ORDER BY id) AS n FROM {table} WHERE id > {row_id}) c"
+
+
+def copy(model: Any, condition: str, copies: str, changes: dict[str, str]) -> None:
+    """Insert the rows `s` of a model's table that meet a condition, once for each of `copies`."""
     from django.db import connection
 
+    fields = [f.column for f in model._meta.local_concrete_fields if not f.primary_key]
+    values = ", ".join(changes.get(name, f's."{name}"') for name in fields)
+    names = ", ".join(f'"{name}"' for name in fields)
+    table = model._meta.db_table
     with connection.cursor() as cursor:
-        cursor.execute(COPIES, {"source": account_id, "count": count})
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) "
+            f"SELECT {values} FROM {table} s, {copies} WHERE {condition}"
+        )
+        cursor.execute(f"ANALYZE {table}")
 
-
-COPIES = """
-    WITH copies AS (
-        INSERT INTO accounts_account (public_id, firm_id, household_id, name, number, custodian,
-               tax_status, is_discretionary, opened_date, is_open)
-        SELECT gen_random_uuid(), firm_id, household_id, name, number || '-' || n, custodian,
-               tax_status, is_discretionary, opened_date, is_open
-        FROM accounts_account, generate_series(1, %(count)s) n WHERE id = %(source)s
-        RETURNING id),
-    entries AS (
-        INSERT INTO portfolios_journalentry (account_id, kind, entry_date, source, memo)
-        SELECT c.id, e.kind, e.entry_date, 'copy:' || c.id || ':' || e.id, e.memo
-        FROM portfolios_journalentry e, copies c WHERE e.account_id = %(source)s
-        RETURNING id, account_id),
-    lots AS (
-        INSERT INTO portfolios_lot (account_id, security_id, opened_by_id, acquired_date,
-               opened_quantity, opened_cost, quantity, cost)
-        SELECT e.account_id, l.security_id, e.id, l.acquired_date, l.opened_quantity,
-               l.opened_cost, l.quantity, l.cost
-        FROM portfolios_lot l, entries e WHERE l.account_id = %(source)s RETURNING 1),
-    cash AS (
-        INSERT INTO portfolios_cashbalance (account_id, amount, books_version)
-        SELECT c.id, b.amount, b.books_version
-        FROM portfolios_cashbalance b, copies c WHERE b.account_id = %(source)s RETURNING 1),
-    models AS (
-        INSERT INTO portfolios_modelassignment (account_id, model_id)
-        SELECT c.id, m.model_id FROM portfolios_modelassignment m, copies c
-        WHERE m.account_id = %(source)s RETURNING 1)
-    INSERT INTO rebalancer_policyassignment (account_id, policy_id)
-    SELECT c.id, p.policy_id FROM rebalancer_policyassignment p, copies c
-    WHERE p.account_id = %(source)s
-"""
 
 if __name__ == "__main__":
     main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ACCOUNTS)

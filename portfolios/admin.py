@@ -41,7 +41,7 @@ class SubstituteAdmin(AuditedAdmin):
     """What may be bought in place of what."""
 
     firm_path = "security__firm"
-    list_display = ("security", "substitute", "rank")
+    list_display = ("security", "substitute", "rank", "used_in")
     list_select_related = ("security", "substitute")
     search_fields = ("security__symbol", "substitute__symbol")
     ordering = ("security__symbol", "rank")

@@ -26,24 +26,16 @@ class ModelForm(forms.Form):
 
 
 class PercentField(forms.DecimalField):
-    """A weight typed in percent; cleaned to a fraction."""
+    """A share typed in percent; cleaned to a fraction, or None where nothing is typed."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=0, max_value=100, decimal_places=6, max_digits=9, **kwargs)
-        self.widget = forms.TextInput(
-            attrs={
-                "class": "form-control form-control-sm text-end w-auto d-inline-block",
-                "size": "10",
-                "inputmode": "decimal",
-                "autocomplete": "off",
-                "data-weight": "",
-            }
-        )
+    def __init__(self, *, limit: int = 100, **kwargs: Any) -> None:
+        super().__init__(min_value=0, max_value=limit, decimal_places=6, max_digits=9, **kwargs)
+        self.widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
 
-    def clean(self, value: Any) -> Decimal:
-        """Return the fraction; nothing typed is no weight."""
+    def clean(self, value: Any) -> Decimal | None:
+        """Return the fraction."""
         percent = super().clean(value)
-        return Decimal(percent or 0) / PERCENT
+        return None if percent is None else percent / PERCENT
 
     def prepare_value(self, value: Any) -> Any:
         """Show a fraction as percent, and what was typed as it was typed."""
@@ -53,10 +45,26 @@ class PercentField(forms.DecimalField):
         return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+class WeightPercentField(PercentField):
+    """A target weight in a table of them; nothing typed is no weight."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.attrs |= {
+            "class": "form-control form-control-sm text-end w-auto d-inline-block",
+            "size": "10",
+            "data-weight": "",
+        }
+
+    def clean(self, value: Any) -> Decimal:
+        """Return the fraction."""
+        return super().clean(value) or Decimal(0)
+
+
 class DraftForm(forms.Form):
     """Target weights of a model, one field per security, in percent."""
 
-    cash = PercentField(required=False, label="Cash")
+    cash = WeightPercentField(required=False, label="Cash")
     reason = forms.CharField(
         max_length=300, label="Why this version", help_text="Read by whoever reviews it."
     )
@@ -65,7 +73,7 @@ class DraftForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.security_ids = list(symbols)
         for security_id, symbol in symbols.items():
-            field = PercentField(required=False, label=f"Weight of {symbol} in percent")
+            field = WeightPercentField(required=False, label=f"Weight of {symbol} in percent")
             field.widget.attrs["aria-label"] = field.label
             self.fields[f"security_{security_id}"] = field
 
@@ -125,6 +133,53 @@ class SecurityForm(forms.Form):
         required=False,
         help_text="Symbols that may be bought in its place, best first, separated by commas.",
     )
+    taxable_substitutes = forms.CharField(
+        max_length=400,
+        required=False,
+        label="Substitutes in taxable accounts only",
+        help_text="They come before the others; for instance the partner for a harvested loss.",
+    )
+    sheltered_substitutes = forms.CharField(
+        max_length=400,
+        required=False,
+        label="Substitutes in sheltered accounts only",
+        help_text="For tax-deferred and tax-free accounts; they come before the others there.",
+    )
+    identical_group = forms.SlugField(
+        max_length=40,
+        required=False,
+        label="Substantially identical to",
+        help_text="Securities with the same word here are one for wash sales, such as two share "
+        "classes of a fund. Empty: only itself.",
+    )
+    sector = forms.CharField(max_length=60, required=False, help_text="For caps by sector.")
+    issuer = forms.CharField(
+        max_length=80, required=False, help_text="The company or fund house, for caps by issuer."
+    )
+    daily_volume = forms.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        min_value=0,
+        required=False,
+        label="Daily volume",
+        help_text="Shares that change hands on a usual day; large trades then count their impact.",
+    )
+    volatility = PercentField(
+        required=False,
+        limit=500,
+        label="Volatility",
+        help_text="Of its returns, percent a year. Used where prices do not go back far enough.",
+    )
+    qualified_yield = PercentField(
+        required=False,
+        label="Qualified income",
+        help_text="Percent a year that is taxed like long-term gains, such as most dividends.",
+    )
+    ordinary_yield = PercentField(
+        required=False,
+        label="Ordinary income",
+        help_text="Percent a year that is taxed like other income, such as interest.",
+    )
     is_active = forms.BooleanField(required=False, initial=True, label="In use")
 
     def __init__(
@@ -151,7 +206,26 @@ class SecurityForm(forms.Form):
 
     def clean_substitutes(self) -> tuple[int, ...]:
         """Return the ids of the symbols named, in order, each once."""
-        named = list(dict.fromkeys(_split(self.cleaned_data["substitutes"].upper())))
+        return self._read_symbols("substitutes")
+
+    def clean_taxable_substitutes(self) -> tuple[int, ...]:
+        """Return the ids of the symbols named, in order, each once."""
+        return self._read_symbols("taxable_substitutes")
+
+    def clean_sheltered_substitutes(self) -> tuple[int, ...]:
+        """Return the ids of the symbols named, in order, each once."""
+        return self._read_symbols("sheltered_substitutes")
+
+    def clean_qualified_yield(self) -> Decimal:
+        """Return the fraction; nothing typed is no income."""
+        return self.cleaned_data["qualified_yield"] or Decimal(0)
+
+    def clean_ordinary_yield(self) -> Decimal:
+        """Return the fraction; nothing typed is no income."""
+        return self.cleaned_data["ordinary_yield"] or Decimal(0)
+
+    def _read_symbols(self, name: str) -> tuple[int, ...]:
+        named = list(dict.fromkeys(_split(self.cleaned_data[name].upper())))
         unknown = [symbol for symbol in named if symbol not in self.symbols]
         if unknown:
             raise forms.ValidationError(f"Not on your list: {', '.join(unknown)}.")

@@ -14,7 +14,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
-from portfolios.domain.kinds import EntryKind, ModelStatus, Pocket, PriceRefusal
+from portfolios.domain.kinds import EntryKind, ModelStatus, Pocket, PriceRefusal, SubstituteUse
 from robo.common.fields import (
     QUANTITY_LIMIT,
     MoneyField,
@@ -61,6 +61,26 @@ class Security(models.Model):
     themes = models.JSONField(
         default=list, blank=True, help_text="themes a household may exclude, e.g. fossil-fuels"
     )
+    identical_group = models.SlugField(
+        max_length=40,
+        blank=True,
+        db_index=False,
+        help_text="shared by securities that tax law takes for the same; empty: only itself",
+    )
+    sector = models.CharField(max_length=60, blank=True)
+    issuer = models.CharField(max_length=80, blank=True)
+    daily_volume = QuantityField(
+        null=True, blank=True, help_text="shares that change hands on a usual day"
+    )
+    volatility = WeightField(
+        null=True, blank=True, help_text="of returns, a year: 0.16 is sixteen percent"
+    )
+    qualified_yield = WeightField(
+        default="0", help_text="income a year taxed as long-term gains are, of the price"
+    )
+    ordinary_yield = WeightField(
+        default="0", help_text="income a year taxed as short-term gains are, of the price"
+    )
     is_active = models.BooleanField(default=True)
 
     class Meta:
@@ -71,6 +91,15 @@ class Security(models.Model):
             models.CheckConstraint(condition=positive("share_step"), name="security_step_positive"),
             models.CheckConstraint(
                 condition=not_negative("half_spread_bps"), name="security_spread_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=fraction("qualified_yield") & fraction("ordinary_yield"),
+                name="security_yields_are_fractions",
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(daily_volume__isnull=True) | not_negative("daily_volume"))
+                & (models.Q(volatility__isnull=True) | not_negative("volatility")),
+                name="security_measures_not_negative",
             ),
         ]
 
@@ -84,11 +113,20 @@ class Substitute(models.Model):
     security = models.ForeignKey(Security, on_delete=models.CASCADE, related_name="substitutes")
     substitute = models.ForeignKey(Security, on_delete=models.CASCADE, related_name="+")
     rank = models.PositiveSmallIntegerField(default=1)
+    used_in = models.CharField(
+        max_length=9,
+        choices=[(u, u) for u in SubstituteUse],
+        default=SubstituteUse.ANY,
+        help_text="the kind of account it may stand in",
+    )
 
     class Meta:
         ordering: ClassVar = ["rank"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["security", "substitute"], name="substitute_unique"),
+            models.CheckConstraint(
+                condition=models.Q(used_in__in=list(SubstituteUse)), name="substitute_use_known"
+            ),
             models.CheckConstraint(
                 condition=~models.Q(security=models.F("substitute")), name="substitute_is_another"
             ),

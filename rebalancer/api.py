@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +22,9 @@ from rebalancer.access import (
     visible_proposals,
 )
 from rebalancer.domain.lifecycle import ProposalStatus
+from rebalancer.engine import solve_case
+from rebalancer.engine.case.rows import CaseRefused, parse_json
+from rebalancer.engine.case.schema import describe_answers, describe_case
 from rebalancer.operations import approvals, proposals
 from rebalancer.operations.approvals import ProposalStale
 from rebalancer.operations.cycles import get_cycle_date
@@ -29,13 +32,46 @@ from rebalancer.queries.pages import account as account_pages
 from rebalancer.queries.pages import orders as order_pages
 from rebalancer.queries.pages import proposal as proposal_pages
 from robo.common import clock
-from robo.common.api.errors import ConflictError
-from robo.common.api.views import ApiView, ListView
+from robo.common.api.errors import NON_FIELD, BodyTooLargeError, ConflictError
+from robo.common.api.views import BODY_BYTES_MAX, ApiView, BoundedJSONParser, ListView
 from robo.common.errors import Conflict, NotAllowed
 
 if TYPE_CHECKING:
     from accounts.models import Firm, User
     from rebalancer.models import Check, Order, Proposal
+
+# What the documentation page offers to try.
+CASE_SHOWN: Mapping[str, Any] = {
+    "as_of": "2026-11-20",
+    "accounts": [
+        {
+            "id": "joint",
+            "tax_status": "TAXABLE",
+            "cash": "1500.00",
+            "lots": [
+                {
+                    "symbol": "STOCK",
+                    "quantity": "300",
+                    "unit_cost": "80.00",
+                    "acquired_date": "2021-03-04",
+                },
+                {
+                    "symbol": "BOND",
+                    "quantity": "150",
+                    "unit_cost": "101.00",
+                    "acquired_date": "2024-05-06",
+                },
+            ],
+        }
+    ],
+    "prices": {"STOCK": "120.00", "BOND": "95.00"},
+    "securities": [
+        {"symbol": "STOCK", "asset_class": "Equity", "half_spread_bps": "1"},
+        {"symbol": "BOND", "asset_class": "Bonds", "half_spread_bps": "2"},
+    ],
+    "targets": {"cash": "0.02", "securities": {"STOCK": "0.58", "BOND": "0.40"}},
+    "tax": {"short_term_rate": "0.35", "long_term_rate": "0.15"},
+}
 
 
 def _get_price_date(firm: "Firm") -> date:
@@ -221,6 +257,50 @@ class Orders(ListView):
         )
 
 
+class CaseParser(BoundedJSONParser):
+    """Reads JSON of a sane size as exact decimals, not as floats."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Return the parsed body.
+
+        :raises BodyTooLargeError: beyond `BODY_BYTES_MAX`.
+        :raises ParseError: when it is no JSON, nests without end, or names a key twice.
+        """
+        body = stream.read(BODY_BYTES_MAX + 1)
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLargeError
+        try:
+            return parse_json(body)
+        except CaseRefused as error:
+            raise exceptions.ParseError(str(error)) from None
+
+
+class Solve(ApiView):
+    """The engine without any books."""
+
+    parser_classes = [CaseParser]
+
+    @extend_schema(
+        operation_id="solve",
+        request={"application/json": describe_case()},
+        responses={(200, "application/json"): describe_answers()},
+        examples=[OpenApiExample("a household", value=CASE_SHOWN, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Solve one household that is sent along: the best trades, with reasons and certificate.
+
+        Nothing is read from the books, and nothing is kept. `docs/cases.md` explains every field.
+        """
+        case: Any = request.data
+        try:
+            return Response(solve_case(case))
+        except CaseRefused as error:
+            faults: dict[str, list[str]] = {}
+            for fault in error.errors:
+                faults.setdefault(fault.path or NON_FIELD, []).append(fault.message)
+            raise exceptions.ValidationError(faults) from None
+
+
 def _show_proposal(user: "User", public_id: UUID) -> Mapping[str, Any]:
     """Return what this person sees of a proposal: what the page would show them.
 
@@ -243,6 +323,13 @@ def _show_proposal(user: "User", public_id: UUID) -> Mapping[str, Any]:
         "superseded_by": page.later.public_id if page.later and not is_client else None,
         "close_reason": "" if is_client else proposal.close_reason,
         "notes": [] if hides_trades else proposal.notes,
+        "mode": proposal.mode,
+        "wanted": {"mode": None, "gains_budget": None} | proposal.wanted,
+        "path": proposal.path,
+        "path_reason": proposal.path_reason,
+        "certificate": None if hides_trades else proposal.certificate or None,
+        "untraded": [] if hides_trades else proposal.untraded,
+        "solved_with": [] if is_client else [row.public_id for row in page.siblings],
         # The very question that an approval asks, so that nobody is promised more.
         "changes": approvals.list_changes_since(proposal) if asks_for_changes else [],
         "moved_prices": [] if is_client else page.moved,

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from portfolios.domain.kinds import Side
+from portfolios.domain.tax.lot_methods import LotMethod
 from rebalancer.domain.kinds import (
     BandLevel,
     BandMeasure,
@@ -18,6 +19,9 @@ from rebalancer.domain.kinds import (
     CheckStatus,
     CycleStatus,
     Destination,
+    DriftMeasure,
+    Mode,
+    Path,
     Schedule,
     TradeReason,
     Trigger,
@@ -68,6 +72,48 @@ class Policy(models.Model):
     price_tolerance = WeightField(
         default="0.02", help_text="largest price move between proposal and approval"
     )
+    # The defaults of what follows are the strict rules of before: drift first, tax last.
+    willingness = WeightField(
+        default="5", help_text="cost and tax per unit traded worth paying at five points off target"
+    )
+    drift_measure = models.CharField(
+        max_length=8, choices=[(m, m) for m in DriftMeasure], default=DriftMeasure.WEIGHT
+    )
+    risk_aversion = models.DecimalField(max_digits=6, decimal_places=3, default="4")
+    risk_horizon_years = models.DecimalField(max_digits=6, decimal_places=3, default="0.5")
+    tracking_error_max = WeightField(
+        default="0.02", help_text="a year; the risk trigger acts above it"
+    )
+    destination_share = WeightField(
+        default="0.5", help_text="how far between the band's edge (0) and the target (1)"
+    )
+    hurdle_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        default="0",
+        help_text="a plan that gains less of the value is not proposed",
+    )
+    ticket_price = MoneyField(default="0", help_text="what one trade fewer is worth")
+    commission_fixed = MoneyField(default="0", help_text="a trade")
+    commission_bps = models.DecimalField(max_digits=8, decimal_places=3, default="0")
+    turnover_max = WeightField(
+        null=True, blank=True, help_text="buys and sells of one plan, of the value; empty: no limit"
+    )
+    # [{"kind", "name", "max_weight"}], the weight as a decimal string.
+    caps = models.JSONField(default=list, blank=True)
+    lot_method = models.CharField(
+        max_length=9, choices=[(m, m) for m in LotMethod], default=LotMethod.LEAST_TAX
+    )
+    harvests_losses = models.BooleanField(default=False)
+    harvest_benefit_min = MoneyField(default="20", help_text="tax that a harvest must save")
+    harvest_drift_max = WeightField(default="0.02", help_text="drift that harvests may add in all")
+    hold_for_long_term_days = models.PositiveSmallIntegerField(
+        default=0, help_text="gains this near to long-term are kept; 0: none"
+    )
+    transition_years = models.PositiveSmallIntegerField(
+        default=0, help_text="tax years over which an old portfolio's gains are spread; 0: none"
+    )
+    transition_start_year = models.PositiveSmallIntegerField(default=0)
     is_active = models.BooleanField(default=True)
     revision = models.PositiveIntegerField(default=1, editable=False)
 
@@ -90,6 +136,27 @@ class Policy(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(schedule="CRON") | ~models.Q(cron_line=""),
                 name="policy_cron_line_given",
+            ),
+            models.CheckConstraint(
+                condition=fraction("destination_share")
+                & fraction("harvest_drift_max")
+                & fraction("tracking_error_max"),
+                name="policy_shares_are_fractions",
+            ),
+            models.CheckConstraint(
+                condition=positive("willingness")
+                & positive("risk_aversion")
+                & positive("risk_horizon_years"),
+                name="policy_prices_of_drift_positive",
+            ),
+            models.CheckConstraint(
+                condition=not_negative("hurdle_bps")
+                & not_negative("ticket_price")
+                & not_negative("commission_fixed")
+                & not_negative("commission_bps")
+                & not_negative("harvest_benefit_min")
+                & (models.Q(turnover_max__isnull=True) | not_negative("turnover_max")),
+                name="policy_costs_not_negative",
             ),
         ]
 
@@ -163,6 +230,8 @@ class Check(models.Model):
     value = models.DecimalField(max_digits=20, decimal_places=2, default=0)
     # [{"label", "weight", "target", "low", "high"}] as decimal strings, for pages and charts.
     drift = models.JSONField(default=list)
+    tracking_error = WeightField(null=True, help_text="per year; where the policy looks at risk")
+    certificate = models.JSONField(default=dict, help_text="why no trade was worth it, in numbers")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -216,6 +285,7 @@ class Proposal(models.Model):
     value = MoneyField()
     cash_before = MoneyField()
     cash_after = MoneyField()
+    required_cash = MoneyField(default=0, help_text="what must not be spent: needs and the floor")
     turnover_amount = MoneyField()
     cost_amount = MoneyField(help_text="half spreads")
     short_term_gain = models.DecimalField(max_digits=20, decimal_places=2)
@@ -223,6 +293,22 @@ class Proposal(models.Model):
     tax_amount = models.DecimalField(max_digits=20, decimal_places=2)
     drift_before = WeightField(help_text="half the sum of distances from target")
     drift_after = WeightField()
+    # How the engine came to it, and how good it is.
+    household_plan = models.UUIDField(
+        default=uuid.uuid4, editable=False, help_text="shared by accounts that were solved together"
+    )
+    wanted = models.JSONField(
+        default=dict, help_text="what a person asked for beyond the policy: mode, gains budget"
+    )
+    mode = models.CharField(max_length=12, choices=[(m, m) for m in Mode], default=Mode.FULL)
+    path = models.CharField(max_length=10, choices=[(p, p) for p in Path], default=Path.ACCOUNT)
+    path_reason = models.CharField(max_length=200, blank=True)
+    certificate = models.JSONField(
+        default=dict, help_text="the objective of this plan and of others, and a lower bound"
+    )
+    untraded = models.JSONField(
+        default=list, help_text="what a naive rebalancer would trade, and why this plan does not"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
@@ -277,6 +363,11 @@ class Trade(models.Model):
     weight_target = WeightField()
     reason = models.CharField(max_length=12, choices=[(r, r) for r in TradeReason])
     explanation = models.CharField(max_length=300)
+    drift_removed_amount = models.DecimalField(
+        max_digits=20, decimal_places=2, default=0, help_text="drift cost that it takes away"
+    )
+    rule = models.CharField(max_length=200, blank=True, help_text="what limited it")
+    next_best = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-side", "id"]

@@ -33,6 +33,13 @@ urlpatterns = [
     path("proposals/<uuid:public_id>/", proposals.show_proposal, name="proposal"),
     path("proposals/<uuid:public_id>/decide/", proposals.decide, name="decide"),
     path("proposals/<uuid:public_id>/remove/", proposals.remove_trades, name="remove_trades"),
+    path(
+        "proposals/<uuid:public_id>/alternatives/",
+        proposals.show_alternatives,
+        name="alternatives",
+    ),
+    path("proposals/<uuid:public_id>/what-if/", proposals.show_what_if, name="what_if"),
+    path("proposals/<uuid:public_id>/use/", proposals.use_alternative, name="use_alternative"),
     path("proposals/<uuid:public_id>/progress/", proposals.show_progress, name="progress"),
     path("orders/", orders.list_orders, name="orders"),
     path("policies/", policies.list_policies, name="policies"),

@@ -32,6 +32,7 @@ version_1 = [
         name="remove_trades",
     ),
     path("orders/", rebalancer.Orders.as_view(), name="orders"),
+    path("solve/", rebalancer.Solve.as_view(), name="solve"),
     path("prices/", portfolios.Prices.as_view(), name="prices"),
     # A symbol may hold a slash.
     path("prices/<path:symbol>/", portfolios.PriceHistory.as_view(), name="price_history"),

@@ -21,6 +21,13 @@ class TaxStatus(StrEnum):
     TAX_FREE = "TAX_FREE"
 
 
+class TaxCountry(StrEnum):
+    """Whose tax law a household's gains fall under; portfolios knows the law by the same code."""
+
+    US = "US"
+    UK = "UK"
+
+
 class WishKind(StrEnum):
     """What a household may ask of its managers."""
 

@@ -1,5 +1,6 @@
 """Firms, their households, who looks after them, and the accounts that households own."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ from django.utils.text import slugify
 
 from accounts import models
 from accounts.domain.roles import PriceSourceKind, Role, TaxStatus
+from accounts.domain.taxes import TAX_FIELDS, find_tax_fault
 from accounts.operations.audit import record_audit_entry
 from robo.common import market_calendar
 from robo.common.errors import Conflict, Refused
@@ -83,9 +85,10 @@ def create_household(
     household = models.Household(
         firm_id=firm_id,
         name=_check_text("household's name", name),
-        short_term_rate=_check_rate("short-term", short_term_rate),
-        long_term_rate=_check_rate("long-term", long_term_rate),
+        short_term_rate=short_term_rate,
+        long_term_rate=long_term_rate,
     )
+    _check_taxes({"short_term_rate": short_term_rate, "long_term_rate": long_term_rate})
     try:
         with transaction.atomic():
             household.save()
@@ -96,29 +99,32 @@ def create_household(
 
 
 @transaction.atomic
-def set_tax_rates(
-    *, household_id: int, short_term_rate: Decimal, long_term_rate: Decimal, actor_id: int
-) -> None:
-    """Set what a household pays on gains, as fractions.
+def set_tax_terms(*, household_id: int, values: Mapping[str, object], actor_id: int) -> None:
+    """Set what a household's tax return says; what is not among `values` stays.
 
-    :raises FactsRefused: when a rate is no fraction.
+    Rates and shares are fractions, amounts are money in the firm's currency.
+
+    :raises FactsRefused: naming the value that cannot be.
     """
+    _check_taxes(values)
     household = _lock_household(household_id)
-    before = {
-        "short_term_rate": str(household.short_term_rate),
-        "long_term_rate": str(household.long_term_rate),
-    }
-    household.short_term_rate = _check_rate("short-term", short_term_rate)
-    household.long_term_rate = _check_rate("long-term", long_term_rate)
-    household.save(update_fields=["short_term_rate", "long_term_rate"])
-    after = {"short_term_rate": str(short_term_rate), "long_term_rate": str(long_term_rate)}
+    before = _write_taxes(household)
+    for name, value in values.items():
+        setattr(household, name, value)
+    household.save(update_fields=list(values))
+    household.refresh_from_db()
+    after = _write_taxes(household)
+    changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    if not changed:
+        return
     _record(
         household,
         actor_id,
-        "tax_rates_set",
-        f"Tax rates set: {_percent(short_term_rate)} on gains of a year or less, "
-        f"{_percent(long_term_rate)} on longer ones",
-        {"before": before, "after": after},
+        "tax_terms_set",
+        f"Taxes set: {_percent(household.short_term_rate)} on gains of a year or less, "
+        f"{_percent(household.long_term_rate)} on longer ones; "
+        f"changed: {', '.join(changed).replace('_', ' ')}",
+        {"changed": changed},
     )
 
 
@@ -230,10 +236,19 @@ def _check_text(what: str, text: str, *, length_max: int = 120) -> str:
     return text
 
 
-def _check_rate(what: str, rate: Decimal) -> Decimal:
-    if not rate.is_finite() or not 0 <= rate <= 1:
-        raise FactsRefused(f"The {what} tax rate {rate} is not between 0 and 1.")
-    return rate
+def _check_taxes(values: Mapping[str, object]) -> None:
+    unknown = sorted(set(values) - set(TAX_FIELDS))
+    if unknown:
+        raise FactsRefused(f"A household's taxes have no {', '.join(unknown)}.")
+    for name, value in values.items():
+        fault = find_tax_fault(name, value)
+        if fault:
+            raise FactsRefused(fault)
+
+
+def _write_taxes(household: models.Household) -> dict[str, str | None]:
+    values = {name: getattr(household, name) for name in TAX_FIELDS}
+    return {name: None if value is None else str(value) for name, value in values.items()}
 
 
 def _percent(rate: Decimal) -> str:
@@ -245,7 +260,7 @@ def _record(
     actor_id: int,
     event: str,
     summary: str,
-    detail: dict[str, dict[str, str]] | None = None,
+    detail: Mapping[str, object] | None = None,
 ) -> None:
     record_audit_entry(
         firm_id=household.firm_id,

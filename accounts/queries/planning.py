@@ -1,11 +1,11 @@
 """What planning trades must know of people: accounts and their tax facts, wishes, cash needs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from accounts import models
 from accounts.domain.roles import TaxStatus
@@ -18,8 +18,26 @@ class AccountFacts:
     account_id: int
     household_id: int
     tax_status: TaxStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TaxFacts:
+    """One household's tax return as the firm keeps it; None: what the law or the rates say."""
+
+    household_id: int
     short_term_rate: Decimal
     long_term_rate: Decimal
+    tax_regime: str
+    deduction_rate: Decimal | None
+    carried_share: Decimal
+    carried_short_loss: Decimal
+    carried_long_loss: Decimal
+    loss_cap: Decimal | None
+    gains_budget: Decimal | None
+    discount_rate: Decimal
+    deferral_years: Decimal
+    realised_share: Decimal
+    is_together: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +49,33 @@ class WishFacts:
     subject: str
 
 
-def list_account_facts(account_ids: Sequence[int]) -> list[AccountFacts]:
-    """Return the open accounts among these, by id."""
+def list_account_facts(
+    account_ids: Sequence[int], *, is_whole_household: bool = False
+) -> list[AccountFacts]:
+    """Return the open accounts among these, by id.
+
+    With `is_whole_household`, also the other open accounts of households managed as one.
+    """
+    wanted = Q(pk__in=account_ids)
+    if is_whole_household:
+        homes = models.Account.objects.filter(pk__in=account_ids, household__is_together=True)
+        wanted |= Q(household_id__in=homes.values("household_id"))
     return [
-        AccountFacts(account_id, household_id, TaxStatus(status), short_rate, long_rate)
-        for account_id, household_id, status, short_rate, long_rate in (
-            models.Account.objects.filter(pk__in=account_ids, is_open=True)
-            .order_by("pk")
-            .values_list(
-                "pk",
-                "household_id",
-                "tax_status",
-                "household__short_term_rate",
-                "household__long_term_rate",
-            )
-        )
+        AccountFacts(account_id, household_id, TaxStatus(status))
+        for account_id, household_id, status in models.Account.objects.filter(wanted, is_open=True)
+        .order_by("pk")
+        .values_list("pk", "household_id", "tax_status")
+    ]
+
+
+def list_tax_facts(household_ids: Sequence[int]) -> list[TaxFacts]:
+    """Return the tax returns of these households."""
+    names = [column.name for column in fields(TaxFacts) if column.name != "household_id"]
+    return [
+        TaxFacts(*row)
+        for row in models.Household.objects.filter(pk__in=household_ids)
+        .order_by("pk")
+        .values_list("pk", *names)
     ]
 
 

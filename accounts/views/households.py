@@ -1,5 +1,7 @@
 """A firm's households, for its admins: set them up, set tax rates, say who advises them."""
 
+from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,11 +18,15 @@ from accounts.access import (
     visible_households,
 )
 from accounts.domain.roles import Role
-from accounts.forms import AssignmentForm, HouseholdForm, TaxRatesForm
+from accounts.domain.taxes import FRACTIONS, TAX_FIELDS
+from accounts.forms import AssignmentForm, HouseholdForm, TaxTermsForm
 from accounts.operations import people as operations
 from accounts.queries import people as queries
 from accounts.queries import risk as risk_queries
 from robo.common.errors import Refused
+
+if TYPE_CHECKING:
+    from accounts.models import Household
 
 HOUSEHOLDS_A_PAGE = 50
 
@@ -69,21 +75,19 @@ def household_new(request: HttpRequest) -> HttpResponse:
 
 @require_role(Role.ADMIN)
 def household(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """Show a household's advisors, members and accounts; POST sets its tax rates."""
+    """Show a household's advisors, members and accounts; POST sets its taxes."""
     admin = get_signed_in_user(request)
     shown = get_household_for(admin, public_id)
-    rates = {
-        "short_term_rate": f"{shown.short_term_rate * 100:.5f}".rstrip("0").rstrip("."),
-        "long_term_rate": f"{shown.long_term_rate * 100:.5f}".rstrip("0").rstrip("."),
-    }
-    form = TaxRatesForm(request.POST or None, initial=rates)
+    form = TaxTermsForm(request.POST or None, initial=_fill_tax_form(shown))
     if request.method == "POST" and form.is_valid():
         try:
-            operations.set_tax_rates(household_id=shown.pk, actor_id=admin.pk, **form.cleaned_data)
+            operations.set_tax_terms(
+                household_id=shown.pk, actor_id=admin.pk, values=form.cleaned_data
+            )
         except Refused as refusal:
             form.add_error(None, str(refusal))
         else:
-            messages.success(request, "Tax rates saved.")
+            messages.success(request, "Taxes saved.")
             return redirect("accounts:household", public_id=public_id)
     context = {
         "household": shown,
@@ -95,6 +99,17 @@ def household(request: HttpRequest, public_id: UUID) -> HttpResponse:
     }
     status = 422 if form.is_bound and form.errors else 200
     return render(request, "accounts/household.html", context, status=status)
+
+
+def _fill_tax_form(shown: "Household") -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name in TAX_FIELDS:
+        value = getattr(shown, name)
+        if isinstance(value, Decimal):
+            shown_value = value * 100 if name in FRACTIONS else value
+            value = f"{shown_value.normalize():f}"
+        values[name] = value
+    return values
 
 
 @require_POST

@@ -33,6 +33,14 @@ class Side(StrEnum):
     SELL = "SELL"
 
 
+class SubstituteUse(StrEnum):
+    """In which accounts a substitute may stand in."""
+
+    ANY = "ANY"
+    TAXABLE = "TAXABLE"
+    SHELTERED = "SHELTERED"  # tax-deferred and tax-free ones
+
+
 class PriceRefusal(StrEnum):
     """Why a quote is kept apart and never used."""
 

@@ -1,5 +1,6 @@
 """Every write of securities: the firm's list, its asset classes, and taking on unknown symbols."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,12 +9,17 @@ from django.db import IntegrityError, transaction
 
 from accounts.operations.audit import record_audit_entry
 from portfolios import models
+from portfolios.domain.kinds import SubstituteUse
+from portfolios.domain.money import ZERO
 from portfolios.domain.symbols import is_symbol
 from robo.common.errors import Conflict, Refused
 from robo.common.fields import NUMBER_LIMIT
 
 UNCLASSIFIED_CODE = "unclassified"
 SPREAD_MAX_BPS = Decimal(1000)
+# No security moves so much that this would not be a mistake: 500 % a year.
+VOLATILITY_MAX = Decimal(5)
+GROUP_PATTERN = re.compile(r"[-a-zA-Z0-9_]{0,40}")
 
 
 class SecurityRefused(Refused):
@@ -22,7 +28,10 @@ class SecurityRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class SecurityDetails:
-    """Everything a firm says about a security; `substitute_ids` best first."""
+    """Everything a firm says about a security; substitutes best first.
+
+    `daily_volume` is in shares, `volatility` and yields are fractions per year.
+    """
 
     symbol: str
     name: str
@@ -30,8 +39,26 @@ class SecurityDetails:
     share_step: Decimal
     half_spread_bps: Decimal
     themes: tuple[str, ...] = ()
-    substitute_ids: tuple[int, ...] = ()
+    substitute_ids: tuple[int, ...] = ()  # in any account
+    taxable_substitute_ids: tuple[int, ...] = ()
+    sheltered_substitute_ids: tuple[int, ...] = ()
+    identical_group: str = ""
+    sector: str = ""
+    issuer: str = ""
+    daily_volume: Decimal | None = None
+    volatility: Decimal | None = None
+    qualified_yield: Decimal = ZERO
+    ordinary_yield: Decimal = ZERO
     is_active: bool = True
+
+    @property
+    def substitutes(self) -> tuple[tuple[int, SubstituteUse], ...]:
+        """Return every substitute with the kind of account it is for, in order."""
+        return (
+            *((key, SubstituteUse.ANY) for key in self.substitute_ids),
+            *((key, SubstituteUse.TAXABLE) for key in self.taxable_substitute_ids),
+            *((key, SubstituteUse.SHELTERED) for key in self.sheltered_substitute_ids),
+        )
 
 
 @transaction.atomic
@@ -69,7 +96,7 @@ def create_security(*, firm_id: int, details: SecurityDetails, actor_id: int) ->
             security = models.Security.objects.create(firm_id=firm_id, **_columns(details))
     except IntegrityError as error:
         raise Conflict(f"{details.symbol} is already on your list.") from error
-    _set_substitutes(security, details.substitute_ids)
+    _set_substitutes(security, details)
     _audit(security, actor_id, "created", f"Added {security.symbol}", _described(details))
     return security.pk
 
@@ -88,7 +115,7 @@ def change_security(*, security_id: int, details: SecurityDetails, actor_id: int
     for field, value in _columns(details).items():
         setattr(security, field, value)
     security.save(update_fields=list(_columns(details)))
-    _set_substitutes(security, details.substitute_ids)
+    _set_substitutes(security, details)
     after = _described(details)
     changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
     if changed:
@@ -154,7 +181,25 @@ def _check(firm_id: int, details: SecurityDetails, own_id: int | None) -> None:
     spread = details.half_spread_bps
     if not spread.is_finite() or not 0 <= spread <= SPREAD_MAX_BPS:
         raise SecurityRefused(f"A half spread of {spread} basis points is not believable.")
-    _check_substitutes(firm_id, details.substitute_ids, own_id)
+    _check_measures(details)
+    _check_substitutes(firm_id, [key for key, _use in details.substitutes], own_id)
+
+
+def _check_measures(details: SecurityDetails) -> None:
+    if not GROUP_PATTERN.fullmatch(details.identical_group):
+        raise SecurityRefused(
+            f"The group {details.identical_group!r} has other characters than letters, digits, "
+            "hyphens and underscores, or more than 40."
+        )
+    measures: tuple[tuple[str, Decimal | None, Decimal], ...] = (
+        ("daily volume", details.daily_volume, NUMBER_LIMIT - 1),
+        ("volatility", details.volatility, VOLATILITY_MAX),
+        ("qualified yield", details.qualified_yield, Decimal(1)),
+        ("ordinary yield", details.ordinary_yield, Decimal(1)),
+    )
+    for name, value, most in measures:
+        if value is not None and not (value.is_finite() and 0 <= value <= most):
+            raise SecurityRefused(f"A {name} of {value} is not between 0 and {most}.")
 
 
 def _check_symbol(symbol: str) -> None:
@@ -180,11 +225,22 @@ def _columns(details: SecurityDetails) -> dict[str, object]:
         "share_step": details.share_step,
         "half_spread_bps": details.half_spread_bps,
         "themes": list(details.themes),
+        "identical_group": details.identical_group,
+        "sector": details.sector.strip(),
+        "issuer": details.issuer.strip(),
+        "daily_volume": details.daily_volume,
+        "volatility": details.volatility,
+        "qualified_yield": details.qualified_yield,
+        "ordinary_yield": details.ordinary_yield,
         "is_active": details.is_active,
     }
 
 
 def _read_details(security: models.Security) -> SecurityDetails:
+    substitutes: dict[str, list[int]] = {use: [] for use in SubstituteUse}
+    rows = security.substitutes.order_by("rank").values_list("substitute_id", "used_in")
+    for substitute_id, used_in in rows:
+        substitutes[used_in].append(substitute_id)
     return SecurityDetails(
         symbol=security.symbol,
         name=security.name,
@@ -192,9 +248,16 @@ def _read_details(security: models.Security) -> SecurityDetails:
         share_step=security.share_step,
         half_spread_bps=security.half_spread_bps,
         themes=tuple(security.themes),
-        substitute_ids=tuple(
-            security.substitutes.order_by("rank").values_list("substitute_id", flat=True)
-        ),
+        substitute_ids=tuple(substitutes[SubstituteUse.ANY]),
+        taxable_substitute_ids=tuple(substitutes[SubstituteUse.TAXABLE]),
+        sheltered_substitute_ids=tuple(substitutes[SubstituteUse.SHELTERED]),
+        identical_group=security.identical_group,
+        sector=security.sector,
+        issuer=security.issuer,
+        daily_volume=security.daily_volume,
+        volatility=security.volatility,
+        qualified_yield=security.qualified_yield,
+        ordinary_yield=security.ordinary_yield,
         is_active=security.is_active,
     )
 
@@ -203,19 +266,34 @@ def _described(details: SecurityDetails) -> dict[str, object]:
     return {
         "name": details.name.strip(),
         "asset_class": details.asset_class_id,
-        "share_step": f"{details.share_step.normalize():f}",
-        "half_spread_bps": f"{details.half_spread_bps.normalize():f}",
+        "share_step": _plain(details.share_step),
+        "half_spread_bps": _plain(details.half_spread_bps),
         "themes": list(details.themes),
         "substitutes": list(details.substitute_ids),
+        "taxable_substitutes": list(details.taxable_substitute_ids),
+        "sheltered_substitutes": list(details.sheltered_substitute_ids),
+        "identical_group": details.identical_group,
+        "sector": details.sector.strip(),
+        "issuer": details.issuer.strip(),
+        "daily_volume": _plain(details.daily_volume),
+        "volatility": _plain(details.volatility),
+        "qualified_yield": _plain(details.qualified_yield),
+        "ordinary_yield": _plain(details.ordinary_yield),
         "is_active": details.is_active,
     }
 
 
-def _set_substitutes(security: models.Security, substitute_ids: Sequence[int]) -> None:
+def _plain(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number.normalize():f}"
+
+
+def _set_substitutes(security: models.Security, details: SecurityDetails) -> None:
     security.substitutes.all().delete()
     models.Substitute.objects.bulk_create(
-        models.Substitute(security=security, substitute_id=substitute_id, rank=rank)
-        for rank, substitute_id in enumerate(substitute_ids, start=1)
+        models.Substitute(
+            security=security, substitute_id=substitute_id, rank=rank, used_in=used_in
+        )
+        for rank, (substitute_id, used_in) in enumerate(details.substitutes, start=1)
     )
 
 

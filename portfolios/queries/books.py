@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Max, Sum
+from django.db.models import Max
 
 from portfolios import models
 from portfolios.domain.kinds import EntryKind
@@ -77,19 +77,6 @@ def list_entries(account_ids: Sequence[int], limit: int = 50) -> list[models.Jou
         .prefetch_related("transfers__security")
         .order_by("-id")[:limit]
     )
-
-
-def sum_realised_gains(account_ids: Sequence[int], year: int) -> dict[bool, Decimal]:
-    """Return the year's realised gains of these accounts: long-term under True, else False."""
-    rows = (
-        models.Disposal.objects.filter(lot__account_id__in=account_ids, disposed_date__year=year)
-        .values("is_long_term")
-        .annotate(proceeds=Sum("proceeds"), cost=Sum("cost"))
-    )
-    gains = {True: Decimal(0), False: Decimal(0)}
-    for row in rows:
-        gains[row["is_long_term"]] = row["proceeds"] - row["cost"]
-    return gains
 
 
 # --- Proof ---------------------------------------------------------------------------------------

@@ -1,15 +1,21 @@
 """What planning trades must know of the market: securities, usable prices, published models."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db.models import Max
+import numpy as np
+from django.db.models import Max, Q
+from numpy.typing import NDArray
 
 from portfolios import models
-from portfolios.domain.kinds import ModelStatus
+from portfolios.analytics.covariance import estimate_covariance
+from portfolios.domain.kinds import ModelStatus, SubstituteUse
+
+# A year of sessions to estimate from; with fewer days in common than this nothing is estimated.
+COVARIANCE_DAYS, COMMON_DAYS_MIN = 252, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,15 @@ class SecurityFacts:
     half_spread_bps: Decimal
     is_active: bool
     themes: frozenset[str]
-    substitutes: tuple[int, ...]
+    substitutes: tuple[int, ...]  # in taxable accounts
+    sheltered_substitutes: tuple[int, ...]
+    identical_group: str
+    sector: str
+    issuer: str
+    daily_volume: Decimal | None
+    volatility: Decimal | None
+    qualified_yield: Decimal
+    ordinary_yield: Decimal
     price: Decimal | None
 
 
@@ -69,13 +83,7 @@ def list_security_facts(
 ) -> list[SecurityFacts]:
     """Return every security of a firm, in the order of classes and symbols."""
     prices = get_latest_prices(firm_id=firm_id, price_date=price_date, age_days_max=age_days_max)
-    substitutes: dict[int, list[int]] = defaultdict(list)
-    for security_id, substitute_id in (
-        models.Substitute.objects.filter(security__firm_id=firm_id)
-        .order_by("security_id", "rank", "pk")
-        .values_list("security_id", "substitute_id")
-    ):
-        substitutes[security_id].append(substitute_id)
+    substitutes = _list_substitutes(firm_id)
     return [
         SecurityFacts(
             security_id=row.pk,
@@ -87,13 +95,37 @@ def list_security_facts(
             half_spread_bps=row.half_spread_bps,
             is_active=row.is_active,
             themes=frozenset(row.themes),
-            substitutes=tuple(substitutes[row.pk]),
+            substitutes=tuple(substitutes[row.pk, SubstituteUse.TAXABLE]),
+            sheltered_substitutes=tuple(substitutes[row.pk, SubstituteUse.SHELTERED]),
+            identical_group=row.identical_group,
+            sector=row.sector,
+            issuer=row.issuer,
+            daily_volume=row.daily_volume,
+            volatility=row.volatility,
+            qualified_yield=row.qualified_yield,
+            ordinary_yield=row.ordinary_yield,
             price=prices[row.pk][1] if row.pk in prices else None,
         )
         for row in models.Security.objects.filter(firm_id=firm_id)
         .select_related("asset_class")
         .order_by("asset_class__rank", "asset_class__name", "symbol")
     ]
+
+
+def _list_substitutes(firm_id: int) -> dict[tuple[int, str], list[int]]:
+    """Return substitute ids by security and kind of account; those of the kind alone come first."""
+    substitutes: dict[tuple[int, str], list[int]] = defaultdict(list)
+    rows = (
+        models.Substitute.objects.filter(security__firm_id=firm_id)
+        .annotate(is_for_any=Q(used_in=SubstituteUse.ANY))
+        .order_by("security_id", "is_for_any", "rank", "pk")
+        .values_list("security_id", "substitute_id", "used_in")
+    )
+    for security_id, substitute_id, used_in in rows:
+        for kind in (SubstituteUse.TAXABLE, SubstituteUse.SHELTERED):
+            if used_in in (SubstituteUse.ANY, kind):
+                substitutes[security_id, kind].append(substitute_id)
+    return substitutes
 
 
 def list_model_facts(version_ids: Sequence[int]) -> list[ModelFacts]:
@@ -154,3 +186,61 @@ def get_published_sibling(version_id: int) -> int | None:
         .values_list("pk", flat=True)
         .first()
     )
+
+
+def load_returns(
+    *, security_ids: Sequence[int], price_date: date, days: int
+) -> NDArray[np.float64]:
+    """Return daily returns [days, securities] up to `price_date`; NaN where a price is missing.
+
+    The days are the newest on which any of the securities has a price.
+    """
+    columns = {security_id: index for index, security_id in enumerate(security_ids)}
+    rows = list(
+        models.Price.objects.filter(
+            security_id__in=security_ids,
+            price_date__lte=price_date,
+            # Seven days a week carry at most five sessions, and holidays fewer.
+            price_date__gte=price_date - timedelta(days=days * 8 // 5),
+        ).values_list("price_date", "security_id", "price")
+    )
+    dates = sorted({day for day, _security_id, _price in rows})[-days - 1 :]
+    lines = {day: index for index, day in enumerate(dates)}
+    prices = np.full((len(dates), len(columns)), np.nan)
+    for day, security_id, price in rows:
+        if day in lines:
+            prices[lines[day], columns[security_id]] = float(price)
+    returns: NDArray[np.float64] = prices[1:] / prices[:-1] - 1.0
+    return returns
+
+
+def load_covariance(
+    *, volatilities: Mapping[int, Decimal | None], price_date: date
+) -> dict[tuple[int, int], float]:
+    """Return the covariance of returns per year by pairs of the securities given.
+
+    Estimated where there is enough history in common; a security without it keeps its stated
+    `volatility` and is taken as uncorrelated. Where neither is known its own variance is NaN.
+    """
+    security_ids = sorted(volatilities)
+    returns = load_returns(security_ids=security_ids, price_date=price_date, days=COVARIANCE_DAYS)
+    known = _choose_common(returns)
+    matrix: dict[tuple[int, int], float] = {}
+    for security_id in security_ids:
+        stated = volatilities[security_id]
+        matrix[security_id, security_id] = float("nan") if stated is None else float(stated) ** 2
+    if known:
+        estimated = estimate_covariance(returns[:, known], days_least=COMMON_DAYS_MIN)
+        for i, row in enumerate(known):
+            for j, column in enumerate(known):
+                matrix[security_ids[row], security_ids[column]] = float(estimated[i, j])
+    return matrix
+
+
+def _choose_common(returns: NDArray[np.float64]) -> list[int]:
+    """Return the columns with enough days in common; those with the fewest days give way first."""
+    is_known = np.isfinite(returns)
+    chosen = [int(i) for i in np.flatnonzero(is_known.sum(axis=0) >= COMMON_DAYS_MIN)]
+    while chosen and is_known[:, chosen].all(axis=1).sum() < COMMON_DAYS_MIN:
+        chosen.remove(min(chosen, key=lambda i: (is_known[:, i].sum(), -i)))
+    return chosen

@@ -55,14 +55,26 @@ def list_themes(firm_id: int) -> list[str]:
     return sorted({theme for themes in carried for theme in themes})
 
 
-def list_substitutes(security_id: int) -> list[models.Security]:
-    """Return what may be bought in place of a security, best first."""
-    return [
-        row.substitute
-        for row in models.Substitute.objects.filter(security_id=security_id)
+def list_groupings(firm_id: int) -> dict[str, set[str]]:
+    """Return every asset class, sector, issuer and symbol by what it is ("asset_class", …)."""
+    names: dict[str, set[str]] = {"asset_class": set(), "sector": set(), "issuer": set()}
+    names["security"] = set()
+    for class_name, sector, issuer, symbol in models.Security.objects.filter(
+        firm_id=firm_id
+    ).values_list("asset_class__name", "sector", "issuer", "symbol"):
+        for kind, name in zip(names, (class_name, sector, issuer, symbol), strict=True):
+            if name:
+                names[kind].add(name)
+    return names
+
+
+def list_substitutes(security_id: int) -> list[models.Substitute]:
+    """Return what may be bought in place of a security, best first, and in which accounts."""
+    return list(
+        models.Substitute.objects.filter(security_id=security_id)
         .select_related("substitute")
-        .order_by("rank")
-    ]
+        .order_by("rank", "pk")
+    )
 
 
 def list_models_using(security_id: int) -> list[models.ModelWeight]:

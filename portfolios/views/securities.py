@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import get_signed_in_user, require_role
 from accounts.domain.roles import Role
 from portfolios.access import get_security_for
+from portfolios.domain.kinds import SubstituteUse
 from portfolios.forms import SecurityFilterForm, SecurityForm
 from portfolios.operations import securities as operations
 from portfolios.queries import securities as queries
@@ -23,7 +24,12 @@ from robo.common import clock
 from robo.common.errors import Refused
 
 ROWS_PER_PAGE = 50
-# Calendar days of history to choose from; None is everything.
+SUBSTITUTE_FIELDS = {
+    "substitutes": SubstituteUse.ANY,
+    "taxable_substitutes": SubstituteUse.TAXABLE,
+    "sheltered_substitutes": SubstituteUse.SHELTERED,
+}
+# Calendar days of history to choose from.
 SPANS = {"1y": ("1 year", 366), "5y": ("5 years", 5 * 366), "all": ("All", 200 * 366)}
 
 
@@ -114,7 +120,22 @@ def edit_security(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "share_step": _trimmed(security.share_step),
             "half_spread_bps": _trimmed(security.half_spread_bps),
             "themes": ", ".join(security.themes),
-            "substitutes": ", ".join(row.symbol for row in substitutes),
+            **{
+                name: ", ".join(
+                    row.substitute.symbol for row in substitutes if row.used_in == used_in
+                )
+                for name, used_in in SUBSTITUTE_FIELDS.items()
+            },
+            "identical_group": security.identical_group,
+            "sector": security.sector,
+            "issuer": security.issuer,
+            "daily_volume": None
+            if security.daily_volume is None
+            else _trimmed(security.daily_volume),
+            # Fractions, which their fields show in percent.
+            "volatility": security.volatility,
+            "qualified_yield": security.qualified_yield,
+            "ordinary_yield": security.ordinary_yield,
             "is_active": security.is_active,
         },
     )
@@ -155,6 +176,15 @@ def _details(form: SecurityForm) -> operations.SecurityDetails:
         half_spread_bps=cleaned["half_spread_bps"],
         themes=cleaned["themes"],
         substitute_ids=cleaned["substitutes"],
+        taxable_substitute_ids=cleaned["taxable_substitutes"],
+        sheltered_substitute_ids=cleaned["sheltered_substitutes"],
+        identical_group=cleaned["identical_group"],
+        sector=cleaned["sector"],
+        issuer=cleaned["issuer"],
+        daily_volume=cleaned["daily_volume"],
+        volatility=cleaned["volatility"],
+        qualified_yield=cleaned["qualified_yield"],
+        ordinary_yield=cleaned["ordinary_yield"],
         is_active=cleaned["is_active"],
     )
 

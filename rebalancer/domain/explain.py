@@ -26,6 +26,11 @@ def explain_trade(
         TradeReason.EXCLUDED: f"{symbol} is on the household's list of exclusions.",
         TradeReason.RAISE_CASH: "Raises the cash that is needed soon.",
         TradeReason.INVEST_CASH: f"Puts cash that came in to work. {moves}",
+        TradeReason.HARVEST: f"Sells {symbol} at a loss, for the tax that this saves. {moves}",
+        TradeReason.PARTNER: f"{symbol} takes the place of what is sold at a loss. {moves}",
+        TradeReason.LOCATION: (
+            f"Moves {symbol} between accounts, to where it is taxed least. {moves}"
+        ),
     }
     return f"{sentences[reason]}{_describe_gain(gain, is_taxable=is_taxable)}".strip()
 

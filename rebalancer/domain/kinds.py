@@ -11,6 +11,8 @@ class Cause(StrEnum):
     COMBINED = "COMBINED"
     CASH_FLOW = "CASH_FLOW"
     MODEL_CHANGE = "MODEL_CHANGE"
+    RISK = "RISK"
+    ECONOMIC = "ECONOMIC"
     REQUESTED = "REQUESTED"
 
 
@@ -30,6 +32,8 @@ class Trigger(StrEnum):
     CALENDAR = "CALENDAR"
     THRESHOLD = "THRESHOLD"
     COMBINED = "COMBINED"
+    RISK = "RISK"  # the tracking error exceeds the policy's limit
+    ECONOMIC = "ECONOMIC"  # the best plan gains more than the policy's hurdle
 
 
 class Schedule(StrEnum):
@@ -62,7 +66,47 @@ class Destination(StrEnum):
     """How far a rebalance goes."""
 
     TARGET = "TARGET"
+    BETWEEN = "BETWEEN"
     BAND_EDGE = "BAND_EDGE"
+
+
+class DriftMeasure(StrEnum):
+    """How the engine prices a distance from target."""
+
+    WEIGHT = "WEIGHT"  # the square of each weight's distance
+    RISK = "RISK"  # the variance of the difference, by the securities' covariance
+
+
+class CapKind(StrEnum):
+    """What a cap on weight is laid upon."""
+
+    ASSET_CLASS = "ASSET_CLASS"
+    SECTOR = "SECTOR"
+    ISSUER = "ISSUER"
+    SECURITY = "SECURITY"
+
+
+class Mode(StrEnum):
+    """Which trades are considered at all."""
+
+    FULL = "FULL"  # as far as the policy's destination
+    BAND_EDGE = "BAND_EDGE"
+    BUY_ONLY = "BUY_ONLY"
+    SELL_ONLY = "SELL_ONLY"
+    RAISE_CASH = "RAISE_CASH"  # sell what cash is short, nothing else
+    SPEND_CASH = "SPEND_CASH"  # buy for the cash that came in, or raise what is short
+    HARVEST_ONLY = "HARVEST_ONLY"  # sell losses, buy what may stand in
+    DRIFTED_ONLY = "DRIFTED_ONLY"  # trade only what is outside its band
+
+
+class Path(StrEnum):
+    """Which road through the engine an answer took."""
+
+    ACCOUNT = "ACCOUNT"  # each account by itself: the compiled kernel
+    NETTED = "NETTED"  # the accounts of one tax return, gains against losses
+    WASH = "WASH"  # branched: either the loss is sold or the security bought
+    COVARIANCE = "COVARIANCE"  # drift by risk
+    HOUSEHOLD = "HOUSEHOLD"  # all accounts in one problem
 
 
 class TradeReason(StrEnum):
@@ -75,6 +119,9 @@ class TradeReason(StrEnum):
     EXCLUDED = "EXCLUDED"
     RAISE_CASH = "RAISE_CASH"
     INVEST_CASH = "INVEST_CASH"
+    HARVEST = "HARVEST"
+    PARTNER = "PARTNER"  # bought in place of what is sold at a loss
+    LOCATION = "LOCATION"  # moves to the account where it is taxed least
 
 
 class CycleStatus(StrEnum):

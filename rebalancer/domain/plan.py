@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from portfolios.domain.kinds import Side
 from portfolios.domain.lots import Lot, is_long_term, use_lots
-from portfolios.domain.money import ZERO, round_money
+from portfolios.domain.money import BPS, CENT, ZERO, round_money
 from rebalancer.domain.execution import measure_amount, measure_fill_price
 from rebalancer.domain.kinds import TradeReason
 
@@ -45,6 +45,23 @@ class AccountTerms:
     lot_security: Mapping[int, int]
     never_buy: frozenset[int]
     never_sell: frozenset[int]
+    commission_fixed: Decimal = ZERO
+    commission_bps: Decimal = ZERO
+    turnover_max: Decimal | None = None  # money, buys and sells together
+    caps: tuple["CapAmount", ...] = ()
+    # Lots whose loss tax law would deny today. Sold all the same only where cash is short.
+    washed_lots: frozenset[int] = frozenset()
+    may_wash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CapAmount:
+    """No more than this money in some securities, of which the account holds `held` already."""
+
+    label: str
+    securities: frozenset[int]
+    held: Decimal
+    max_amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +96,16 @@ class PlannedTrade:
     quantity: Decimal
     fill_price: Decimal
     amount: Decimal
-    cost: Decimal
+    commission: Decimal
+    cost: Decimal  # half spread and commission
     reason: TradeReason
     lots: tuple[PlannedLot, ...]
+
+    @property
+    def cash_moved(self) -> Decimal:
+        """Return what the trade adds to cash (negative: takes), commission included."""
+        signed = self.amount if self.side is Side.SELL else -self.amount
+        return signed - self.commission
 
     def gain(self, *, long_term: bool) -> Decimal:
         """Return the realised gain of one term."""
@@ -115,6 +139,7 @@ def build_plan(*, terms: AccountTerms, wanted: Sequence[WantedTrade], trade_date
         )
         amount = measure_amount(quantity=want.quantity, fill_price=fill_price)
         at_market = round_money(want.quantity * want.security.price)
+        commission = round_money(terms.commission_fixed + amount * terms.commission_bps * BPS)
         trades.append(
             PlannedTrade(
                 security=want.security,
@@ -122,14 +147,13 @@ def build_plan(*, terms: AccountTerms, wanted: Sequence[WantedTrade], trade_date
                 quantity=want.quantity,
                 fill_price=fill_price,
                 amount=amount,
-                cost=abs(amount - at_market),
+                commission=commission,
+                cost=abs(amount - at_market) + commission,
                 reason=want.reason,
                 lots=_plan_lots(terms, want, amount, trade_date),
             )
         )
-    cash_after = terms.cash + sum(
-        (trade.amount if trade.side is Side.SELL else -trade.amount for trade in trades), ZERO
-    )
+    cash_after = terms.cash + sum((trade.cash_moved for trade in trades), ZERO)
     plan = Plan(trades=tuple(trades), cash_after=cash_after)
     verify_plan(terms=terms, plan=plan)
     return plan
@@ -163,8 +187,9 @@ def verify_plan(*, terms: AccountTerms, plan: Plan) -> None:
     """Accept a plan that keeps every promise.
 
     Checked: one side per security; whole share steps or the whole holding; the smallest trade, or
-    the whole holding; lots that exist, add up and are not oversold; wishes; cash never below
-    zero, and below what is required only when nothing was bought.
+    the whole holding; lots that exist, add up and are not oversold; wishes; caps and turnover; no
+    loss that tax law would deny, unless cash is short; cash never falls below zero, nor below what
+    is required when anything was bought.
 
     :raises PlanRefused: naming the promise and the culprit.
     """
@@ -173,13 +198,91 @@ def verify_plan(*, terms: AccountTerms, plan: Plan) -> None:
         raise PlanRefused(f"more than one trade in a security: {sorted(symbols)}")
     for trade in plan.trades:
         _verify_trade(terms, trade)
-    if plan.cash_after < 0:
-        raise PlanRefused(f"cash would fall to {plan.cash_after}")
     bought = any(trade.side is Side.BUY for trade in plan.trades)
+    # An account that is overdrawn already may stand still, or sell.
+    if plan.cash_after < 0 and (bought or plan.cash_after < terms.cash):
+        raise PlanRefused(f"cash would fall to {plan.cash_after}")
     if bought and plan.cash_after < terms.required_cash:
         raise PlanRefused(
             f"buys would leave {plan.cash_after} of the {terms.required_cash} required in cash"
         )
+    _verify_limits(terms, plan)
+
+
+def _verify_limits(terms: AccountTerms, plan: Plan) -> None:
+    turnover = sum((round_money(t.quantity * t.security.price) for t in plan.trades), ZERO)
+    # Every amount is rounded to the cent; the limit is not.
+    rounding = CENT * len(plan.trades)
+    if terms.turnover_max is not None and turnover > terms.turnover_max + rounding:
+        raise PlanRefused(f"trades of {turnover}, more than the {terms.turnover_max} allowed")
+    _verify_caps(terms.caps, plan.trades)
+    if terms.may_wash or not terms.is_taxable:
+        return
+    for trade in plan.trades:
+        for lot in trade.lots:
+            if lot.gain < 0 and lot.lot_id in terms.washed_lots:
+                raise PlanRefused(
+                    f"{trade.security.symbol}: the loss of lot {lot.lot_id} would be denied"
+                )
+
+
+def _verify_caps(caps: Sequence[CapAmount], trades: Sequence[PlannedTrade]) -> None:
+    """Accept trades that bring nothing above its cap that was not above it before."""
+    for cap in caps:
+        moves = [
+            round_money(t.quantity * t.security.price) * (1 if t.side is Side.BUY else -1)
+            for t in trades
+            if t.security.security_id in cap.securities
+        ]
+        moved = sum(moves, ZERO)
+        if moved > 0 and cap.held + moved > cap.max_amount + CENT * len(moves):
+            raise PlanRefused(
+                f"{cap.label} would hold {cap.held + moved}, more than {cap.max_amount}"
+            )
+
+
+def verify_together(
+    *,
+    plans: Sequence[tuple[AccountTerms, Plan]],
+    groups: Mapping[int, str],
+    gains_left: Decimal | None,
+    caps: Sequence[CapAmount] = (),
+) -> None:
+    """Accept the plans of one household that keep what its accounts promise together.
+
+    `groups` names the group of substantially identical securities by security id; `gains_left` is
+    the net gain that the year may still realise, `caps` are those on all accounts together.
+
+    :raises PlanRefused: when one plan buys what another sells at a loss, or the gains are too many.
+    """
+    _verify_caps(caps, [trade for _terms, plan in plans for trade in plan.trades])
+    lost = {
+        groups[trade.security.security_id]: trade.security.symbol
+        for terms, plan in plans
+        if terms.is_taxable and not terms.may_wash
+        for trade in plan.trades
+        if any(lot.gain < 0 for lot in trade.lots)
+    }
+    for _terms, plan in plans:
+        for trade in plan.trades:
+            group = groups[trade.security.security_id]
+            if trade.side is Side.BUY and group in lost:
+                raise PlanRefused(
+                    f"buying {trade.security.symbol} would wash the loss on {lost[group]}"
+                )
+    gain = sum(
+        (
+            lot.gain
+            for terms, plan in plans
+            if terms.is_taxable
+            for trade in plan.trades
+            for lot in trade.lots
+        ),
+        ZERO,
+    )
+    rounding = CENT * sum(len(plan.trades) for _terms, plan in plans)
+    if gains_left is not None and gain > max(gains_left, ZERO) + rounding:
+        raise PlanRefused(f"net gains of {gain}, more than the {gains_left} left this year")
 
 
 def _verify_trade(terms: AccountTerms, trade: PlannedTrade) -> None:

@@ -66,12 +66,20 @@ def measure_drift(book: Book, targets: Targets, *, is_flow: bool = False) -> Dri
     """
     usable = np.ones(book.account_count, np.bool_)
     usable[sorted(targets.blocked)] = False
-    value = np.where(usable, book.values, 1.0)[:, None]
-    held = np.where(usable[:, None], book.held_values, 0.0) / value
-    cash = np.where(usable, book.cash / value[:, 0], 0.0)
-    target = np.where(usable[:, None], targets.weights, 0.0)
-    cash_target = np.where(usable, targets.cash, 0.0)
-    required = np.where(usable, targets.required_cash / value[:, 0], 0.0)
+    own = np.where(usable, book.values, 1.0)[:, None]
+    money = [
+        np.where(usable[:, None], book.held_values, 0.0),
+        np.where(usable, book.cash, 0.0),
+        np.where(usable[:, None], targets.weights, 0.0) * own,
+        np.where(usable, targets.cash, 0.0) * own[:, 0],
+        np.where(usable, targets.required_cash, 0.0),
+    ]
+    value = join_households(book, np.where(usable, own[:, 0], 0.0))
+    value = np.where(value > 0, value, 1.0)
+    held, cash, target, cash_target, required = (
+        join_households(book, part) / (value[:, None] if part.ndim == 2 else value)
+        for part in money
+    )
 
     rows = [
         _measure_rows(
@@ -80,6 +88,7 @@ def measure_drift(book: Book, targets: Targets, *, is_flow: bool = False) -> Dri
             weights=np.column_stack([weights, cash]),
             targets=np.column_stack([wanted, cash_target]),
             required=required,
+            value=value,
             is_flow=is_flow,
         )
         for labels, weights, wanted in (
@@ -112,6 +121,18 @@ def measure_drift(book: Book, targets: Targets, *, is_flow: bool = False) -> Dri
     )
 
 
+def join_households(book: Book, amounts: Floats) -> Floats:
+    """Give every account of a household that is managed together the household's sum."""
+    together = np.array([row.is_together for row in book.households], np.bool_)
+    if not together.any():
+        return amounts
+    sums = np.add.reduceat(amounts, book.household_offsets[:-1], axis=0)
+    mine = together[book.household_index]
+    joined = amounts.copy()
+    joined[mine] = sums[book.household_index[mine]]
+    return joined
+
+
 def _holds_excluded(book: Book) -> Bools:
     """Return which accounts hold what they must not, and may sell, above the smallest trade.
 
@@ -135,6 +156,7 @@ def _measure_rows(
     weights: Floats,
     targets: Floats,
     required: Floats,
+    value: Floats,
     is_flow: bool,
 ) -> Rows:
     half = np.ones_like(targets)
@@ -147,7 +169,7 @@ def _measure_rows(
             half[mine, -1] = float(policy.band_floor)
     # What has no target should not be there at all, above the smallest amount that is traded.
     with np.errstate(divide="ignore", invalid="ignore"):
-        least_weight = np.nan_to_num(least / book.values)
+        least_weight = np.nan_to_num(least / value)
     unwanted = targets <= 0
     unwanted[:, -1] = False
     half = np.where(unwanted, np.minimum(half, least_weight[:, None]), half)

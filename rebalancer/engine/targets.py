@@ -15,6 +15,7 @@ from rebalancer.engine.book import (
     EXCLUDED,
     NO_BUY,
     NO_SELL,
+    WASHED,
     WEIGHT_UNITS,
     Book,
     Bools,
@@ -98,6 +99,17 @@ def _find_blocked(book: Book) -> dict[int, str]:
         symbol = book.securities[security].symbol
         block(involved[:, security], f"no usable price for {symbol} on {book.price_date}")
     block(book.values <= 0, "holds nothing")
+    by_risk = np.array([policy.looks_at_risk for policy in book.policies] + [False])
+    if by_risk[book.policy_index].any():
+        known = np.zeros(len(book.securities), np.bool_)
+        if book.covariance is not None:
+            known = np.isfinite(np.diag(book.covariance))
+        for security in map(int, np.flatnonzero(~known)):
+            symbol = book.securities[security].symbol
+            block(
+                involved[:, security] & by_risk[book.policy_index],
+                f"the risk of {symbol} is not known: too few prices, and no volatility given",
+            )
     return blocked
 
 
@@ -113,6 +125,7 @@ def _find_involved(book: Book) -> Bools:
 
 def _accounts_with_locks(book: Book, weights: Floats, unbuyable: set[int]) -> list[int]:
     locked = np.diff(book.lock_offsets) > 0
+    locked |= np.isin(book.household_index, sorted(book.washes.blocked_until))
     if unbuyable:
         locked |= (weights[:, sorted(unbuyable)] > 0).any(axis=1)
     return [int(account) for account in np.flatnonzero(locked)]
@@ -122,7 +135,7 @@ class _LockedTargets:
     """Moves one account's target weights around its locks, in place."""
 
     def __init__(self, book: Book, account: int, weights: Floats, locks: dict[int, int]) -> None:
-        self.book, self.weights, self.locks = book, weights, locks
+        self.book, self.account, self.weights, self.locks = book, account, weights, locks
         self.held = book.held_values[account] / book.values[account]
         self.notes: list[str] = []
         self.substitutes_used: set[int] = set()
@@ -133,7 +146,7 @@ class _LockedTargets:
         for security, code in sorted(self.locks.items()):
             if code & EXCLUDED:
                 to_cash += self._move_away(security, keep=0.0)
-            elif code & NO_BUY and self.weights[security] > self.held[security]:
+            elif code & (NO_BUY | WASHED) and self.weights[security] > self.held[security]:
                 to_cash += self._move_away(security, keep=self.held[security])
         for security, code in sorted(self.locks.items()):
             if code & NO_SELL and self.held[security] > self.weights[security]:
@@ -141,7 +154,13 @@ class _LockedTargets:
         return to_cash
 
     def _may_buy(self, security: int) -> bool:
-        return not self.locks.get(security, 0) & (NO_BUY | EXCLUDED)
+        return not self.locks.get(security, 0) & (NO_BUY | EXCLUDED | WASHED)
+
+    def _why(self, security: int) -> str:
+        code = self.locks[security]
+        if code & EXCLUDED:
+            return "is excluded"
+        return "may not be bought" if code & NO_BUY else "would wash a loss just realised"
 
     def _move_away(self, security: int, *, keep: float) -> float:
         amount = float(self.weights[security]) - keep
@@ -149,8 +168,8 @@ class _LockedTargets:
             return 0.0
         self.weights[security] = keep
         row = self.book.securities[security]
-        why = "is excluded" if self.locks[security] & EXCLUDED else "may not be bought"
-        for substitute_id in row.substitutes:
+        why = self._why(security)
+        for substitute_id in self.book.substitutes_of(self.account, security):
             substitute = self.book.index_of_security.get(substitute_id)
             if (
                 substitute is not None

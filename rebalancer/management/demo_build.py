@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -19,12 +20,16 @@ from portfolios.price_sources.simulated import Listing, simulate_closes
 from portfolios.queries import market
 from portfolios.queries.prices import get_security_ids
 from rebalancer.management import demo_firm as demo
+from rebalancer.management import demo_market
+from rebalancer.management.demo_lots import LotMaker
 from rebalancer.operations import policies
 from rebalancer.queries import seeding
 from robo.common.market_calendar import get_latest_closed_session, list_sessions
 
 D = Decimal
 EXCHANGE = "XNYS"
+# Lots drawn for whoever comes on the last day wash no loss; those that should are named.
+LATE_AGE_MIN = 62
 # Shares nobody has classified, and what one of them is thought to be worth.
 LEGACY_SYMBOL, LEGACY_NAME, LEGACY_PRICE = "OLDCO", "Old Company shares", D("25.00")
 
@@ -44,9 +49,9 @@ def found_firm(now: datetime) -> None:
         desk.sign_up(who, Role.ADVISOR)
     desk.list_securities()
     desk.live_prices()
-    for name, weights in demo.MODELS.items():
+    for name, weights in demo_market.MODELS.items():
         desk.publish(name, weights)
-    for score, name in demo.MODEL_OF_SCORE.items():
+    for score, name in demo_market.MODEL_OF_SCORE.items():
         models.map_risk_score(
             firm_id=firm.pk, score=score, model_id=desk.model_ids[name], actor_id=desk.admin_id
         )
@@ -87,6 +92,11 @@ class DemoDesk:
         self.firm_id, self.now = firm_id, now
         self.dice = Random(demo.FIRM_NAME)
 
+    @cached_property
+    def lots(self) -> LotMaker:
+        """Return what fills accounts with shares, at the newest closes."""
+        return LotMaker(self.dice, self.closes, self.security_ids)
+
     # --- What is known by name --------------------------------------------------------------------
 
     @cached_property
@@ -99,7 +109,7 @@ class DemoDesk:
     @cached_property
     def security_ids(self) -> dict[str, int]:
         """Return security ids by symbol."""
-        return get_security_ids(self.firm_id, {row.symbol for row in demo.SECURITIES})
+        return get_security_ids(self.firm_id, {row.symbol for row in demo_market.SECURITIES})
 
     @cached_property
     def model_ids(self) -> dict[str, int]:
@@ -152,28 +162,20 @@ class DemoDesk:
             code: securities.create_asset_class(
                 firm_id=self.firm_id, code=code, name=name, rank=rank, actor_id=self.admin_id
             )
-            for code, (name, rank) in demo.ASSET_CLASSES.items()
+            for code, (name, rank) in demo_market.ASSET_CLASSES.items()
         }
         ids: dict[str, int] = {}
-        for row in sorted(demo.SECURITIES, key=lambda row: bool(row.substitutes)):
+        for row in sorted(demo_market.SECURITIES, key=lambda row: bool(row.substitutes)):
             ids[row.symbol] = securities.create_security(
                 firm_id=self.firm_id,
-                details=securities.SecurityDetails(
-                    symbol=row.symbol,
-                    name=row.name,
-                    asset_class_id=classes[row.class_code],
-                    share_step=D(row.share_step),
-                    half_spread_bps=D(row.half_spread_bps),
-                    themes=row.themes,
-                    substitute_ids=tuple(ids[symbol] for symbol in row.substitutes),
-                ),
+                details=_describe(row, classes[row.class_code], ids),
                 actor_id=self.admin_id,
             )
 
     def live_prices(self) -> None:
         """Record a year of simulated closes."""
-        codes = {row.symbol: row.class_code for row in demo.SECURITIES}
-        closes = {row.symbol: D(row.price) for row in demo.SECURITIES}
+        codes = {row.symbol: row.class_code for row in demo_market.SECURITIES}
+        closes = {row.symbol: D(row.price) for row in demo_market.SECURITIES}
         quotes = []
         for day in self.history:
             listings = [Listing(symbol, codes[symbol], close) for symbol, close in closes.items()]
@@ -212,6 +214,10 @@ class DemoDesk:
         row = people.create_household(
             firm_id=self.firm_id, name=household.name, actor_id=self.admin_id
         )
+        if household.taxes:
+            people.set_tax_terms(
+                household_id=row.pk, values=household.taxes, actor_id=self.admin_id
+            )
         for place in (0, 1):
             people.assign_advisor(
                 household_id=row.pk,
@@ -230,9 +236,9 @@ class DemoDesk:
             wishes.record_wish(
                 household_id=row.pk, kind=kind, subject=subject, note=note, actor_id=client_id
             )
-        model = demo.MODEL_OF_SCORE[profile.score]
-        for place, account in enumerate(household.accounts, start=1):
-            self._open(row.pk, account_number(number, place), account, model, household, opened)
+        model = demo_market.MODEL_OF_SCORE[profile.score]
+        for place in range(len(household.accounts)):
+            self._open(row.pk, account_number(number, place + 1), place, model, household, opened)
 
     def move_money(
         self, number: int, household: demo.DemoHousehold, household_key: uuid.UUID, today: date
@@ -266,11 +272,12 @@ class DemoDesk:
         self,
         household_id: int,
         number: str,
-        account: demo.DemoAccount,
+        place: int,
         model: str,
         household: demo.DemoHousehold,
         opened: date,
     ) -> None:
+        account = household.accounts[place]
         account_id = books.open_account(
             household_id=household_id,
             name=account.name,
@@ -284,7 +291,15 @@ class DemoDesk:
         excluded = {
             subject for kind, subject, _note in household.wishes if kind is WishKind.EXCLUDE
         }
-        lots, held = self._draw_lots(account, demo.MODELS[model], excluded, opened)
+        lots, held = self.lots.place(household, place, opened)
+        drawn, drawn_value = self.lots.draw(
+            replace(account, value=account.value - int(held)),
+            demo_market.MODELS[model],
+            excluded,
+            opened,
+            age_min=LATE_AGE_MIN if household.is_late else 0,
+        )
+        lots, held = [*lots, *drawn], held + drawn_value
         if household.has_legacy and account.tax_status is TaxStatus.TAXABLE:
             lots.append(self._legacy_lot(opened))
         books.book_opening(
@@ -305,41 +320,6 @@ class DemoDesk:
             user_id=self.admin_id,
         )
 
-    def _draw_lots(
-        self,
-        account: demo.DemoAccount,
-        weights: Mapping[str, str],
-        excluded: set[str],
-        opened: date,
-    ) -> tuple[list[OpeningLot], Decimal]:
-        """Draw lots near the model, bought over years; return them and what they are worth."""
-        securities_by_symbol = {row.symbol: row for row in demo.SECURITIES}
-        lots, held = [], D(0)
-        for symbol, weight in weights.items():
-            row = securities_by_symbol[symbol]
-            bought = row.substitutes[0] if set(row.themes) & excluded else symbol
-            tilt = account.tilt * demo.TILT.get(row.class_code, 0)
-            share = (float(weight) + tilt) * self.dice.uniform(0.97, 1.02)
-            count = self.dice.randint(1, 4)
-            for _ in range(count):
-                amount = D(account.value) * D(str(round(share / count, 6)))
-                quantity = (amount / self.closes[bought]).quantize(D(1))
-                if quantity <= 0:
-                    continue
-                age = self.dice.randint(20, 2200)
-                gain = self.dice.uniform(-0.18, 0.06 if age < 400 else 0.55)
-                unit_cost = self.closes[bought] / D(str(round(1 + gain, 4)))
-                held += quantity * self.closes[bought]
-                lots.append(
-                    OpeningLot(
-                        security_id=self.security_ids[bought],
-                        quantity=quantity,
-                        cost=(quantity * unit_cost).quantize(D("0.01")),
-                        acquired_date=opened - timedelta(days=age),
-                    )
-                )
-        return lots, held
-
     def _legacy_lot(self, opened: date) -> OpeningLot:
         """Return shares that nobody has classified: their account is blocked until someone does."""
         ids = securities.create_unclassified(
@@ -347,6 +327,29 @@ class DemoDesk:
         )
         cost = (120 * LEGACY_PRICE * D("0.8")).quantize(D("0.01"))
         return OpeningLot(ids[LEGACY_SYMBOL], D(120), cost, opened - timedelta(days=3000))
+
+
+def _describe(
+    row: demo_market.DemoSecurity, asset_class_id: int, ids: Mapping[str, int]
+) -> securities.SecurityDetails:
+    behaviour = demo_market.BEHAVIOUR[row.class_code]
+    return securities.SecurityDetails(
+        symbol=row.symbol,
+        name=row.name,
+        asset_class_id=asset_class_id,
+        share_step=D(row.share_step),
+        half_spread_bps=D(row.half_spread_bps),
+        themes=row.themes,
+        substitute_ids=tuple(ids[symbol] for symbol in row.substitutes),
+        taxable_substitute_ids=tuple(ids[symbol] for symbol in row.taxable_substitutes),
+        identical_group=row.identical_group,
+        sector=behaviour.sector,
+        issuer=row.issuer,
+        daily_volume=D(row.daily_volume),
+        volatility=D(behaviour.volatility),
+        qualified_yield=D(behaviour.qualified_yield),
+        ordinary_yield=D(behaviour.ordinary_yield),
+    )
 
 
 def account_number(household: int, place: int) -> str:

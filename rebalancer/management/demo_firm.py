@@ -1,10 +1,10 @@
 """The demo firm as data: who works there, who its clients are, what they hold and want.
 
-Invented from first to last: people, securities and prices. What does something with it is
+Invented from first to last, like its market (`demo_market`). What does something with it is
 `seed_demo`, through operations only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from accounts.domain.roles import TaxStatus, WishKind
@@ -22,116 +22,6 @@ ADMINS = (
     ("dev@harborlane.example", "Dev Patel"),
     ("erin@harborlane.example", "Erin Walsh"),
 )
-
-# By code: the name, and the order in lists.
-ASSET_CLASSES = {
-    "us-equity": ("US equity", 10),
-    "intl-equity": ("International equity", 20),
-    "emerging-equity": ("Emerging markets", 30),
-    "real-estate": ("Real estate", 40),
-    "us-bonds": ("US bonds", 50),
-    "intl-bonds": ("International bonds", 60),
-    "inflation-bonds": ("Inflation-linked bonds", 70),
-}
-# Where a tilt of an account takes its weight from, and where it puts it.
-TILT = {"us-equity": 1.0, "us-bonds": -1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class DemoSecurity:
-    """A fund of the simulated market, with its price a year ago."""
-
-    symbol: str
-    name: str
-    class_code: str
-    price: str
-    half_spread_bps: str = "2"
-    share_step: str = "1"
-    themes: tuple[str, ...] = ()
-    substitutes: tuple[str, ...] = ()
-
-
-SECURITIES = (
-    DemoSecurity(
-        "USTM",
-        "Meridian US Total Market",
-        "us-equity",
-        "212.40",
-        "0.5",
-        themes=("fossil-fuels", "weapons"),
-        substitutes=("USCS", "USLC"),
-    ),
-    DemoSecurity(
-        "USLC",
-        "Alder US Large Cap",
-        "us-equity",
-        "148.15",
-        "0.8",
-        themes=("fossil-fuels", "weapons"),
-    ),
-    DemoSecurity("USCS", "Meridian US Conscience", "us-equity", "96.30", "1.5"),
-    DemoSecurity(
-        "DEVX",
-        "Meridian Developed Markets",
-        "intl-equity",
-        "54.85",
-        "1",
-        themes=("fossil-fuels",),
-        substitutes=("DEVC",),
-    ),
-    DemoSecurity("DEVC", "Alder Developed Conscience", "intl-equity", "71.20", "2"),
-    DemoSecurity(
-        "EMKT",
-        "Meridian Emerging Markets",
-        "emerging-equity",
-        "43.60",
-        "2",
-        themes=("fossil-fuels",),
-        substitutes=("EMCS",),
-    ),
-    DemoSecurity("EMCS", "Alder Emerging Conscience", "emerging-equity", "38.75", "4"),
-    DemoSecurity("REIT", "Meridian Real Estate", "real-estate", "88.10", "1.5"),
-    DemoSecurity(
-        "USAG", "Meridian US Aggregate Bond", "us-bonds", "73.90", "0.7", substitutes=("USGV",)
-    ),
-    DemoSecurity("USGV", "Alder US Government Bond", "us-bonds", "51.35", "1"),
-    DemoSecurity("INTB", "Meridian International Bond", "intl-bonds", "49.20", "1"),
-    DemoSecurity("TIPX", "Meridian Inflation-Linked Bond", "inflation-bonds", "108.60", "1.2"),
-)
-
-# What a model's weights leave is its cash weight.
-MODELS = {
-    "Conservative": {
-        "USTM": "0.16",
-        "DEVX": "0.08",
-        "REIT": "0.03",
-        "USAG": "0.45",
-        "INTB": "0.14",
-        "TIPX": "0.12",
-    },
-    "Balanced": {
-        "USTM": "0.33",
-        "DEVX": "0.16",
-        "EMKT": "0.06",
-        "REIT": "0.05",
-        "USAG": "0.25",
-        "INTB": "0.08",
-        "TIPX": "0.06",
-    },
-    "Growth": {
-        "USTM": "0.44",
-        "DEVX": "0.22",
-        "EMKT": "0.09",
-        "REIT": "0.06",
-        "USAG": "0.13",
-        "INTB": "0.05",
-    },
-    "All equity": {"USTM": "0.54", "DEVX": "0.27", "EMKT": "0.12", "REIT": "0.06"},
-}
-MODEL_OF_SCORE = {
-    1: "Conservative", 2: "Conservative", 3: "Conservative", 4: "Balanced", 5: "Balanced",
-    6: "Balanced", 7: "Growth", 8: "Growth", 9: "All equity", 10: "All equity",
-}  # fmt: skip
 
 POLICIES: dict[str, dict[str, object]] = {
     "Daily look, two points": {"trigger": "THRESHOLD", "absolute_band": Decimal("0.02")},
@@ -158,6 +48,29 @@ POLICIES: dict[str, dict[str, object]] = {
         "band_measure": "NARROWER",
         "absolute_band": Decimal("0.05"),
         "relative_band": Decimal("0.25"),
+    },
+    "Mindful of tax": {
+        "trigger": "THRESHOLD",
+        "absolute_band": Decimal("0.02"),
+        "willingness": Decimal("0.025"),
+        "harvests_losses": True,
+        "ticket_price": Decimal(1),
+        "hold_for_long_term_days": 30,
+    },
+    "Close to the model's risk": {
+        "trigger": "RISK",
+        "drift_measure": "RISK",
+        "tracking_error_max": Decimal("0.006"),
+        "willingness": Decimal("0.025"),
+        "ticket_price": Decimal(1),
+    },
+    "When it pays": {
+        "trigger": "ECONOMIC",
+        "willingness": Decimal("0.025"),
+        "harvests_losses": True,
+        "ticket_price": Decimal(1),
+        "hurdle_bps": Decimal(1),
+        "caps": [{"kind": "ASSET_CLASS", "name": "US equity", "max_weight": "0.65"}],
     },
 }
 
@@ -196,6 +109,17 @@ class DemoAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class DemoLot:
+    """Shares that an account holds for a reason, beside those that are drawn by lot."""
+
+    account: int  # place in the household, from 0
+    symbol: str
+    value: int
+    age_days: int
+    gain: float  # of the cost; below zero: a loss
+
+
+@dataclass(frozen=True, slots=True)
 class DemoHousehold:
     """One household, with what is special about it."""
 
@@ -210,10 +134,12 @@ class DemoHousehold:
     is_late: bool = False  # comes from another adviser on that day
     # Holds shares that nobody has classified yet, which blocks the account.
     has_legacy: bool = False
+    taxes: dict[str, object] = field(default_factory=dict)
+    lots: tuple[DemoLot, ...] = ()
 
 
 JOINT, IRA, ROTH = TaxStatus.TAXABLE, TaxStatus.TAX_DEFERRED, TaxStatus.TAX_FREE
-DAILY, QUARTERLY, MONTHLY, RELATIVE, FRIDAYS = POLICIES
+DAILY, QUARTERLY, MONTHLY, RELATIVE, FRIDAYS, MINDFUL, RISK, PAYING = POLICIES
 
 
 def _couple(
@@ -284,4 +210,54 @@ HOUSEHOLDS = (
     ),
     _couple("Fraser", "Iain", "calm", 175_000, DAILY, DAILY),
     _couple("Moreau", "Lucie", "bold", 430_000, DAILY, QUARTERLY, has_legacy=True),
+    # One target over three accounts: bonds belong where their interest is not taxed.
+    _couple(
+        "Larsen",
+        "Ingrid",
+        "calm",
+        520_000,
+        MINDFUL,
+        MINDFUL,
+        MINDFUL,
+        tilt=0.03,
+        taxes={"is_together": True},
+    ),
+    # Gains realised on the way to target, losses carried in, and a budget for the rest of the year.
+    _couple(
+        "Weber",
+        "Jonas",
+        "bold",
+        360_000,
+        DAILY,
+        RISK,
+        tilt=0.08,
+        taxes={
+            "carried_short_loss": Decimal("1500.00"),
+            "carried_long_loss": Decimal("4000.00"),
+            "gains_budget": Decimal("15000.00"),
+        },
+    ),
+    # A trap: the loss in one account would be denied for what another bought ten days ago.
+    _couple(
+        "Petrov",
+        "Elena",
+        "calm",
+        280_000,
+        MINDFUL,
+        RISK,
+        tilt=0.04,
+        is_late=True,
+        lots=(DemoLot(0, "USTM", 45_000, 90, -0.16), DemoLot(1, "USTX", 18_000, 10, 0.0)),
+    ),
+    # A loss that a substitute can stand in for while it is harvested.
+    _couple(
+        "Costa",
+        "Bruno",
+        "calm",
+        240_000,
+        MINDFUL,
+        PAYING,
+        is_late=True,
+        lots=(DemoLot(0, "DEVX", 30_000, 150, -0.22),),
+    ),
 )

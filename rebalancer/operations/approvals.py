@@ -2,15 +2,19 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 from django.db import transaction
 
 from portfolios.queries import market
 from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
-from rebalancer.engine.case import list_changes, write_case
+from rebalancer.engine.case.store import list_changes, write_case
 from rebalancer.operations.proposals import check_may_decide, refresh_proposal
+from rebalancer.operations.solving import apply_budget, read_wanted
 from rebalancer.operations.trail import audit_proposals
 from rebalancer.queries.books import load_book
 from robo.common.errors import Conflict, NotAllowed
@@ -141,16 +145,39 @@ def list_changes_since(proposal: models.Proposal) -> list[str]:
     """Return, in sentences, what moved since the proposal was made beyond what is tolerated."""
     price_date = market.get_newest_price_date(proposal.firm_id) or proposal.price_date
     book = load_book(
-        firm_id=proposal.firm_id, account_ids=[proposal.account_id], price_date=price_date
+        firm_id=proposal.firm_id,
+        account_ids=[proposal.account_id],
+        price_date=price_date,
+        is_whole_household=True,
     )
-    if not book.account_count or book.model_index[0] < 0 or book.policy_index[0] < 0:
+    book = apply_budget(book, read_wanted(proposal.wanted))
+    at = np.flatnonzero(book.account_ids == proposal.account_id)
+    if not len(at) or book.model_index[at[0]] < 0 or book.policy_index[at[0]] < 0:
         return ["the account no longer follows a model and a policy"]
     return list_changes(
-        before=proposal.inputs,
-        after=write_case(book, 0),
+        before=keep_account(proposal.inputs, proposal.account_id),
+        after=keep_account(write_case(book, range(book.account_count)), proposal.account_id),
         price_tolerance=proposal.policy.price_tolerance,
         refused_trades=proposal.refused_trades,
+        traded=list(proposal.trades.values_list("security__symbol", "side")),
     )
+
+
+def keep_account(case: Mapping[str, Any], account_id: int) -> dict[str, Any]:
+    """Return a case with one of its accounts alone.
+
+    Where several were solved together each has a proposal of its own, and when the trades of one
+    are done the others' still hold.
+    """
+    own = str(account_id)
+    if "origin" not in case:
+        return dict(case)
+    accounts = {key: row for key, row in case["origin"]["accounts"].items() if key == own}
+    return {
+        **case,
+        "accounts": [row for row in case["accounts"] if row["id"] == own],
+        "origin": {**case["origin"], "accounts": accounts},
+    }
 
 
 def _lock_for_decision(proposal_id: int, user_id: int, content_hash: str) -> models.Proposal:

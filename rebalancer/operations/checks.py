@@ -1,21 +1,27 @@
 """Looking at accounts: measure drift, store one check per account, cause and period."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from django.db import transaction
 
 from accounts.operations.audit import record_audit_entry
 from accounts.queries import people
 from portfolios.queries import market
 from rebalancer import models
-from rebalancer.domain.kinds import Cause, CheckStatus
+from rebalancer.domain.kinds import Cause, CheckStatus, Trigger
 from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
+from rebalancer.domain.policy import PolicyTerms
 from rebalancer.engine.book import Book
 from rebalancer.engine.drift import Drift, Rows, measure_drift
+from rebalancer.engine.outcome import Case
+from rebalancer.engine.risk import measure_tracking_error
+from rebalancer.engine.route import measure_gains
 from rebalancer.engine.targets import Targets, resolve_targets
 from rebalancer.operations import proposals
 from rebalancer.operations.trail import audit_proposals
@@ -61,16 +67,26 @@ def check_drift(
         firm_id=firm_id,
         account_ids=sorted({look.account_id for look in looks}),
         price_date=price_date,
+        is_whole_household=True,
     )
     targets = resolve_targets(book)
     at = {int(account_id): index for index, account_id in enumerate(book.account_ids)}
     drifts = {
         is_flow: measure_drift(book, targets, is_flow=is_flow)
-        for is_flow in {look.cause is Cause.CASH_FLOW for look in looks}
+        for is_flow in sorted({look.cause is Cause.CASH_FLOW for look in looks})
     }
+    findings = _look_further(
+        book, targets, drifts, {at[k.account_id] for k in looks if k.account_id in at}
+    )
     checks = [
         _describe(
-            firm_id, look, book, targets, drifts[look.cause is Cause.CASH_FLOW], at[look.account_id]
+            firm_id,
+            look,
+            book,
+            targets,
+            drifts[look.cause is Cause.CASH_FLOW],
+            at[look.account_id],
+            findings,
         )
         for look in looks
         if look.account_id in at
@@ -121,8 +137,62 @@ def request_check(*, account_id: int, user_id: int, now: datetime) -> models.Che
     return check
 
 
+@dataclass(frozen=True)
+class _Findings:
+    """What policies that look at risk or at benefit need to know, by account of the Book."""
+
+    tracking_error: dict[int, float]
+    gain: dict[int, float]  # what the best plan gains over doing nothing, money
+
+
+def _look_further(
+    book: Book, targets: Targets, drifts: Mapping[bool, Drift], accounts: set[int]
+) -> _Findings:
+    """Measure risk and benefit where policies act on them."""
+    by_trigger = {
+        trigger: sorted(
+            a
+            for a in accounts - set(targets.blocked)
+            if book.policies[book.policy_index[a]].trigger is trigger
+        )
+        for trigger in (Trigger.RISK, Trigger.ECONOMIC)
+    }
+    if not any(by_trigger.values()):
+        return _Findings({}, {})
+    drift = next(iter(drifts.values()))
+    economic = by_trigger[Trigger.ECONOMIC]
+    gains: Sequence[float] = ()
+    if economic:
+        gains = measure_gains(Case(book, targets, drift), np.array(economic)).tolist()
+    return _Findings(
+        tracking_error={
+            account: _measure_tracking_error(book, drift, account)
+            for account in by_trigger[Trigger.RISK]
+        },
+        gain=dict(zip(economic, gains, strict=True)),
+    )
+
+
+def _measure_tracking_error(book: Book, drift: Drift, account: int) -> float:
+    """Return the risk of being off target, per year; cash counts as riskless."""
+    assert book.covariance is not None  # noqa: S101 - such an account is blocked
+    rows = drift.by_security
+    known = np.isfinite(np.diag(book.covariance))
+    return measure_tracking_error(
+        weights=rows.weights[account, :-1][known],
+        targets=rows.targets[account, :-1][known],
+        covariance=book.covariance[np.ix_(known, known)],
+    )
+
+
 def _describe(
-    firm_id: int, look: DueLook, book: Book, targets: Targets, drift: Drift, account: int
+    firm_id: int,
+    look: DueLook,
+    book: Book,
+    targets: Targets,
+    drift: Drift,
+    account: int,
+    findings: _Findings,
 ) -> models.Check:
     policy = book.policies[book.policy_index[account]] if book.policy_index[account] >= 0 else None
     model = book.models[book.model_index[account]] if book.model_index[account] >= 0 else None
@@ -143,13 +213,39 @@ def _describe(
     check.is_breached = bool(drift.is_breached[account])
     check.drift_max = Decimal(str(round(float(drift.drift_max[account]), 8)))
     check.drift = describe_rows(drift.rows_of(policy.band_level), account)
-    wants_trades = check.is_breached or (
-        look.cause is Cause.CALENDAR and drift.drift_total[account] > DRIFT_NOTICEABLE
-    )
+    if account in findings.tracking_error:
+        check.tracking_error = Decimal(f"{findings.tracking_error[account]:.8f}")
+    if account in findings.gain:
+        check.certificate = {
+            "gain": f"{findings.gain[account]:.2f}",
+            "hurdle": f"{_measure_hurdle(book, policy, account):.2f}",
+        }
+    wants_trades, check.reason = _judge(look, book, drift, account, findings)
     check.status = CheckStatus.DUE if wants_trades else CheckStatus.QUIET
-    if drift.is_cash_short[account]:
-        check.reason = "cash is short of what is needed soon"
     return check
+
+
+def _judge(
+    look: DueLook, book: Book, drift: Drift, account: int, findings: _Findings
+) -> tuple[bool, str]:
+    """Return whether an account calls for trades, and why in words where the bands do not say."""
+    policy = book.policies[book.policy_index[account]]
+    if drift.is_cash_short[account]:
+        return True, "cash is short of what is needed soon"
+    if look.cause is Cause.RISK:
+        error = findings.tracking_error[account]
+        is_due = error > float(policy.tracking_error_max)
+        return is_due, (f"tracking error {error:.2%} a year, limit {policy.tracking_error_max:.2%}")
+    if look.cause is Cause.ECONOMIC and account in findings.gain:
+        gain, hurdle = findings.gain[account], _measure_hurdle(book, policy, account)
+        return gain > hurdle, f"the best plan gains {gain:,.2f}, the hurdle is {hurdle:,.2f}"
+    is_scheduled = look.cause is Cause.CALENDAR and drift.drift_total[account] > DRIFT_NOTICEABLE
+    return bool(drift.is_breached[account]) or bool(is_scheduled), ""
+
+
+def _measure_hurdle(book: Book, policy: PolicyTerms, account: int) -> float:
+    """Return what a plan must gain, in money; never less than a cent."""
+    return max(float(policy.hurdle_bps) / 1e4 * float(book.values[account]), 0.01)
 
 
 def describe_rows(rows: Rows, account: int) -> list[dict[str, Any]]:

@@ -187,12 +187,10 @@ def _load_free_cash(orders: Sequence[models.Order]) -> dict[int, Decimal]:
     free = {
         account_id: cash for account_id, (cash, _v) in book_queries.get_cash(account_ids).items()
     }
-    for account_id, need, floor in models.Proposal.objects.filter(
+    for account_id, required in models.Proposal.objects.filter(
         pk__in={order.proposal_id for order in orders}
-    ).values_list(
-        "account_id", "inputs__account__need_amount", "inputs__policy__cash_floor_amount"
-    ):
-        free[account_id] -= Decimal(need) + Decimal(floor)
+    ).values_list("account_id", "required_cash"):
+        free[account_id] -= required
     for account_id, amount in measure_open_buys(account_ids).items():
         free[account_id] -= amount
     return free

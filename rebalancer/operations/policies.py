@@ -1,6 +1,7 @@
 """Writes to rebalancing policies; each edit is a new revision with its difference on record."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,8 +9,10 @@ from django.db import IntegrityError, transaction
 
 from accounts.operations.audit import AuditRecord, record_audit_entries, record_audit_entry
 from accounts.queries import people, planning
+from portfolios.domain.tax.lot_methods import LotMethod
+from portfolios.queries.securities import list_groupings
 from rebalancer import models
-from rebalancer.domain.kinds import Schedule
+from rebalancer.domain.kinds import CapKind, Schedule
 from rebalancer.domain.schedule import CronLineRefused, check_cron_line
 from robo.common.errors import Refused
 
@@ -29,8 +32,28 @@ EDITABLE = (
     "need_horizon_days",
     "approval_hours_max",
     "price_tolerance",
+    "willingness",
+    "drift_measure",
+    "risk_aversion",
+    "risk_horizon_years",
+    "tracking_error_max",
+    "destination_share",
+    "hurdle_bps",
+    "ticket_price",
+    "commission_fixed",
+    "commission_bps",
+    "turnover_max",
+    "caps",
+    "lot_method",
+    "harvests_losses",
+    "harvest_benefit_min",
+    "harvest_drift_max",
+    "hold_for_long_term_days",
+    "transition_years",
+    "transition_start_year",
     "is_active",
 )
+CAPS_MAX = 50
 
 
 @transaction.atomic
@@ -51,11 +74,7 @@ def save_policy(
     before = {name: str(getattr(policy, name)) for name in EDITABLE} if policy.pk else {}
     for name, value in values.items():
         setattr(policy, name, value)
-    if policy.schedule == Schedule.CRON:
-        try:
-            check_cron_line(policy.cron_line)
-        except CronLineRefused as error:
-            raise Refused(f"The cron line is not understood: {error}") from error
+    _check_terms(policy)
     try:
         policy.full_clean(exclude=["firm"])
         if policy.pk:
@@ -82,6 +101,62 @@ def save_policy(
         detail={"changed": changed, "revision": policy.revision},
     )
     return policy
+
+
+def _check_terms(policy: models.Policy) -> None:
+    """Check what columns cannot, and spell caps as the firm does.
+
+    :raises Refused: naming the term that makes no sense.
+    """
+    policy.caps = _check_caps(policy.firm_id, policy.caps)
+    if policy.lot_method == LotMethod.SPECIFIED:
+        raise Refused("Lots can be named for one sale only, not in a policy.")
+    if policy.transition_years and not policy.transition_start_year:
+        raise Refused("Say in which year the transition begins.")
+    if policy.schedule == Schedule.CRON:
+        try:
+            check_cron_line(policy.cron_line)
+        except CronLineRefused as error:
+            raise Refused(f"The cron line is not understood: {error}") from error
+
+
+def _check_caps(firm_id: int, caps: object) -> list[dict[str, str]]:
+    """Return caps as they are stored, named as the firm spells its classes and securities.
+
+    :raises Refused: naming the cap that makes no sense.
+    """
+    if not isinstance(caps, list) or len(caps) > CAPS_MAX:
+        raise Refused(f"Caps are a list of at most {CAPS_MAX}.")
+    known = list_groupings(firm_id) if caps else {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for cap in caps:
+        if not isinstance(cap, Mapping) or set(cap) != {"kind", "name", "max_weight"}:
+            raise Refused("A cap has a kind, a name and a largest weight.")
+        kind, name = str(cap["kind"]), str(cap["name"]).strip()
+        if kind not in list(CapKind):
+            raise Refused(f"There are no caps on a {kind}; there are on {', '.join(CapKind)}.")
+        spelt = {entry.casefold(): entry for entry in known[kind.lower()]}.get(name.casefold())
+        if spelt is None:
+            raise Refused(f"No security of the firm is of the {_call(kind)} “{name}”.")
+        if (kind, spelt) in found:
+            raise Refused(f"There are two caps on the {_call(kind)} “{spelt}”.")
+        weight = _read_weight(cap["max_weight"])
+        if weight is None:
+            raise Refused(f"The cap on “{spelt}” must lie between 0 and 1.")
+        found[kind, spelt] = {"kind": kind, "name": spelt, "max_weight": f"{weight:f}"}
+    return list(found.values())
+
+
+def _call(kind: str) -> str:
+    return kind.lower().replace("_", " ")
+
+
+def _read_weight(value: object) -> Decimal | None:
+    try:
+        weight = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return weight if weight.is_finite() and 0 <= weight <= 1 else None
 
 
 @transaction.atomic

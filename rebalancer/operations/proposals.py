@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -27,7 +28,7 @@ from rebalancer.domain.lifecycle import (
 )
 from rebalancer.domain.policy import hash_json
 from rebalancer.engine.book import NO_BUY, NO_SELL, LockRow
-from rebalancer.operations.solving import Solved, solve_checks
+from rebalancer.operations.solving import Solved, Wanted, read_wanted, solve_checks
 from rebalancer.operations.trail import audit_proposals
 from rebalancer.queries.books import SHARD_ACCOUNTS
 from robo.common.errors import Conflict, NotAllowed, Refused
@@ -78,14 +79,18 @@ def _propose_shard(
     # Of several checks of one account the newest speaks; the others are answered with it.
     newest = {check.account_id: check for check in checks}
     solved, unsolved = solve_checks(
-        firm_id=firm_id, checks=list(newest.values()), price_date=price_date, extra_locks=()
+        firm_id=firm_id, checks=list(newest.values()), price_date=price_date
     )
-    _store(solved, pending, now=now, proposed_by_id=proposed_by_id, refused_trades=[])
-    answers = {row.check.account_id: (CheckStatus.PROPOSED, "") for row in solved}
-    answers |= {row.check.account_id: (row.status, row.reason) for row in unsolved}
+    _store(solved, pending, now=now, proposed_by_id=proposed_by_id)
+    answers: dict[int, tuple[CheckStatus, str, dict[str, Any]]]
+    answers = {row.check.account_id: (CheckStatus.PROPOSED, "", {}) for row in solved}
+    answers |= {
+        row.check.account_id: (row.status, row.reason[:300], row.certificate or {})
+        for row in unsolved
+    }
     for check in checks:
-        check.status, check.reason = answers[check.account_id]
-    models.Check.objects.bulk_update(checks, ["status", "reason"])
+        check.status, check.reason, check.certificate = answers[check.account_id]
+    models.Check.objects.bulk_update(checks, ["status", "reason", "certificate"])
     return Counter(check.status for check in checks)
 
 
@@ -112,6 +117,7 @@ def remove_trades(
             proposal,
             proposed_by_id=user_id,
             refused_trades=[*proposal.refused_trades, *removed],
+            wanted=read_wanted(proposal.wanted),
             price_date=proposal.price_date,
             now=now,
         )
@@ -122,6 +128,45 @@ def remove_trades(
             [fresh],
             event="edited",
             summary=f"Removed {symbols} and solved again",
+            actor_id=user_id,
+        )
+        return fresh
+
+
+def choose_alternative(
+    *, proposal_id: int, user_id: int, wanted: Wanted, now: datetime
+) -> models.Proposal:
+    """Solve again in another mode or budget; the person becomes the maker of what replaces it.
+
+    :raises NotAllowed: when this person may not decide on the household's proposals.
+    :raises Refused: when the engine finds nothing worth trading that way.
+    :raises Conflict: when the proposal no longer waits for a decision.
+    """
+    with transaction.atomic():
+        proposal = _lock_pending(proposal_id)
+        check_may_decide(user_id=user_id, account_id=proposal.account_id)
+        fresh = _solve_again(
+            proposal,
+            proposed_by_id=user_id,
+            # Wishes for this proposal alone are trades refused: they stay with it from now on.
+            refused_trades=[
+                *proposal.refused_trades,
+                *(
+                    [lock.security_id, Side.BUY if lock.code == NO_BUY else Side.SELL]
+                    for lock in wanted.extra_locks
+                ),
+            ],
+            wanted=wanted,
+            price_date=proposal.price_date,
+            now=now,
+        )
+        if fresh is None:
+            raise Refused("That way nothing worth trading is left: the proposal stays as it is.")
+        asked = ", ".join(f"{key} {value}" for key, value in wanted.describe().items())
+        audit_proposals(
+            [fresh],
+            event="edited",
+            summary=f"Solved again with {asked or 'the policy as it is'}",
             actor_id=user_id,
         )
         return fresh
@@ -141,6 +186,7 @@ def refresh_proposal(*, proposal_id: int, now: datetime) -> models.Proposal | No
             proposal,
             proposed_by_id=people.get_service_user(proposal.firm_id).pk,
             refused_trades=[],
+            wanted=Wanted(),
             price_date=price_date or proposal.price_date,
             now=now,
         )
@@ -204,6 +250,7 @@ def _solve_again(
     *,
     proposed_by_id: int,
     refused_trades: list[list[Any]],
+    wanted: Wanted,
     price_date: date,
     now: datetime,
 ) -> models.Proposal | None:
@@ -215,7 +262,7 @@ def _solve_again(
         firm_id=proposal.firm_id,
         checks=[proposal.origin_check],
         price_date=price_date,
-        extra_locks=locks,
+        wanted=replace(wanted, extra_locks=locks),
     )
     if not solved:
         return None
@@ -225,6 +272,7 @@ def _solve_again(
         now=now,
         proposed_by_id=proposed_by_id,
         refused_trades=refused_trades,
+        wanted=wanted,
     )
     return fresh
 
@@ -238,7 +286,8 @@ def _store(
     *,
     now: datetime,
     proposed_by_id: int,
-    refused_trades: list[list[Any]],
+    refused_trades: Sequence[list[Any]] = (),
+    wanted: Wanted | None = None,
 ) -> list[models.Proposal]:
     """Store proposals with their trades and lots, superseding what was pending; bulk throughout."""
     if not solved:
@@ -255,7 +304,8 @@ def _store(
             row,
             now=now,
             proposed_by_id=proposed_by_id,
-            refused_trades=refused_trades,
+            refused_trades=list(refused_trades),
+            wanted=(wanted or Wanted()).describe(),
             supersedes=pending.get(row.check.account_id),
         )
         for row in solved
@@ -296,29 +346,37 @@ def _make_proposal(
     now: datetime,
     proposed_by_id: int,
     refused_trades: list[list[Any]],
+    wanted: dict[str, str],
     supersedes: models.Proposal | None,
 ) -> models.Proposal:
     plan, case = row.plan, row.case
-    hours = case["policy"]["approval_hours_max"]
     proposal = models.Proposal(
         firm_id=row.check.firm_id,
         account_id=row.check.account_id,
         origin_check=row.check,
-        policy_id=case["policy"]["policy_id"],
-        model_version_id=case["model"]["version_id"],
+        policy_id=row.policy_id,
+        model_version_id=row.model_version_id,
         status=ProposalStatus.PENDING,
         proposed_by_id=proposed_by_id,
         supersedes=supersedes,
-        price_date=date.fromisoformat(case["price_date"]),
-        books_version=case["account"]["books_version"],
+        price_date=date.fromisoformat(case["as_of"]),
+        books_version=row.books_version,
         inputs=case,
         inputs_hash=hash_json(case),
         classes=row.classes,
         refused_trades=refused_trades,
         notes=list(row.notes),
-        value=Decimal(str(round(_value(case), 2))),
-        cash_before=Decimal(case["account"]["cash"]),
+        household_plan=row.household_plan,
+        wanted=wanted,
+        mode=row.answer.mode,
+        path=row.answer.path,
+        path_reason=row.answer.path_reason[:200],
+        certificate=row.certificate,
+        untraded=row.untraded,
+        value=row.value,
+        cash_before=row.cash,
         cash_after=plan.cash_after,
+        required_cash=row.required_cash,
         turnover_amount=sum((trade.amount for trade in plan.trades), ZERO),
         cost_amount=sum((trade.cost for trade in plan.trades), ZERO),
         short_term_gain=sum((trade.gain(long_term=False) for trade in plan.trades), ZERO),
@@ -326,7 +384,7 @@ def _make_proposal(
         tax_amount=sum((trade.tax for trade in plan.trades), ZERO),
         drift_before=Decimal(f"{row.drift_before:.8f}"),
         drift_after=Decimal(f"{row.drift_after:.8f}"),
-        expires_at=now + timedelta(hours=hours),
+        expires_at=now + timedelta(hours=row.approval_hours_max),
     )
     proposal.content_hash = hash_json(
         {
@@ -351,22 +409,13 @@ def _make_proposal(
     return proposal
 
 
-def _value(case: dict[str, Any]) -> Decimal:
-    """Return what an account is worth at the prices of its case."""
-    prices = {row["security_id"]: Decimal(row["price"] or 0) for row in case["securities"]}
-    held = sum(
-        (Decimal(lot["quantity"]) * prices[lot["security_id"]] for lot in case["lots"]), ZERO
-    )
-    return held + Decimal(case["account"]["cash"])
-
-
 def _make_trades(row: Solved, proposal: models.Proposal) -> list[models.Trade]:
     classes = {entry["label"]: entry for entry in row.classes}
-    names = {entry["security_id"]: entry["class_name"] for entry in row.case["securities"]}
     trades = []
     for trade in row.plan.trades:
         before, after, target = row.weights[trade.security.security_id]
-        class_name = names[trade.security.security_id]
+        class_name = row.class_of[trade.security.security_id]
+        note = row.trade_notes[trade.security.security_id]
         trades.append(
             models.Trade(
                 proposal=proposal,
@@ -389,9 +438,12 @@ def _make_trades(row: Solved, proposal: models.Proposal) -> list[models.Trade]:
                     symbol=trade.security.symbol,
                     class_name=class_name,
                     row=classes.get(class_name),
-                    is_taxable=row.case["account"]["is_taxable"],
+                    is_taxable=row.is_taxable,
                     gain=sum((lot.gain for lot in trade.lots), ZERO),
                 ),
+                drift_removed_amount=Decimal(f"{note.drift_removed:.2f}"),
+                rule=note.rule[:200],
+                next_best=note.next_best[:200],
             )
         )
     return trades

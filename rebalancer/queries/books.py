@@ -5,13 +5,25 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from accounts.domain.roles import TaxStatus, WishKind
+from accounts.domain.roles import WishKind
 from accounts.queries import people, planning
+from portfolios.domain.kinds import Side
+from portfolios.domain.tax.lot_methods import LotMethod
 from portfolios.queries import books as book_queries
 from portfolios.queries import market
+from portfolios.queries.taxes import TaxStanding, load_tax_standing
 from rebalancer import models
-from rebalancer.domain.kinds import BandLevel, BandMeasure, Destination, Schedule, Trigger
-from rebalancer.domain.policy import PolicyTerms
+from rebalancer.domain.household import HouseholdTerms
+from rebalancer.domain.kinds import (
+    BandLevel,
+    BandMeasure,
+    CapKind,
+    Destination,
+    DriftMeasure,
+    Schedule,
+    Trigger,
+)
+from rebalancer.domain.policy import CapTerms, PolicyTerms
 from rebalancer.engine.book import (
     EXCLUDED,
     NO_BUY,
@@ -21,12 +33,41 @@ from rebalancer.engine.book import (
     LockRow,
     LotRow,
     ModelRow,
+    RecentTradeRow,
     SecurityRow,
     build_book,
 )
 
 # One shard of the nightly run; what a worker holds in memory at once.
 SHARD_ACCOUNTS = 5_000
+# Columns that are the term of the same name, number for number.
+PLAIN_TERMS = (
+    "cron_line",
+    "absolute_band",
+    "relative_band",
+    "band_floor",
+    "min_trade_amount",
+    "cash_floor_amount",
+    "need_horizon_days",
+    "approval_hours_max",
+    "price_tolerance",
+    "willingness",
+    "risk_aversion",
+    "risk_horizon_years",
+    "tracking_error_max",
+    "destination_share",
+    "hurdle_bps",
+    "ticket_price",
+    "commission_fixed",
+    "commission_bps",
+    "turnover_max",
+    "harvests_losses",
+    "harvest_benefit_min",
+    "harvest_drift_max",
+    "hold_for_long_term_days",
+    "transition_years",
+    "transition_start_year",
+)
 
 
 def describe_policy(policy: models.Policy) -> PolicyTerms:
@@ -35,18 +76,20 @@ def describe_policy(policy: models.Policy) -> PolicyTerms:
         policy_id=policy.pk,
         trigger=Trigger(policy.trigger),
         schedule=Schedule(policy.schedule),
-        cron_line=policy.cron_line,
         band_level=BandLevel(policy.band_level),
         band_measure=BandMeasure(policy.band_measure),
-        absolute_band=policy.absolute_band,
-        relative_band=policy.relative_band,
-        band_floor=policy.band_floor,
         destination=Destination(policy.destination),
-        min_trade_amount=policy.min_trade_amount,
-        cash_floor_amount=policy.cash_floor_amount,
-        need_horizon_days=policy.need_horizon_days,
-        approval_hours_max=policy.approval_hours_max,
-        price_tolerance=policy.price_tolerance,
+        drift_measure=DriftMeasure(policy.drift_measure),
+        lot_method=LotMethod(policy.lot_method),
+        caps=read_caps(policy.caps),
+        **{name: getattr(policy, name) for name in PLAIN_TERMS},
+    )
+
+
+def read_caps(caps: Sequence[Mapping[str, str]]) -> tuple[CapTerms, ...]:
+    """Return caps as plain terms."""
+    return tuple(
+        CapTerms(CapKind(cap["kind"]), cap["name"], Decimal(cap["max_weight"])) for cap in caps
     )
 
 
@@ -57,14 +100,17 @@ def load_book(
     price_date: date,
     extra_locks: Sequence[LockRow] = (),
     model_overrides: Mapping[int, int] | None = None,
+    is_whole_household: bool = False,
 ) -> Book:
     """Return the Book of these accounts as of `price_date`; one household or a whole shard.
 
     `model_overrides` (published version id -> another version id) shows accounts against a model
-    version that is not published yet. The number of queries does not grow with the accounts.
+    version that is not published yet. With `is_whole_household`, the other open accounts of
+    households that are managed as one come along, frozen. The number of queries does not grow with
+    the accounts.
     """
     firm = people.get_firm(firm_id)
-    facts = planning.list_account_facts(account_ids)
+    facts = planning.list_account_facts(account_ids, is_whole_household=is_whole_household)
     ids = [row.account_id for row in facts]
     versions = market.get_published_versions(ids)
     if model_overrides:
@@ -76,64 +122,164 @@ def load_book(
         ).select_related("policy")
     }
     terms = {policy.pk: describe_policy(policy) for policy in policies.values()}
-    needs: dict[int, Decimal] = defaultdict(Decimal)
-    for account_id, due_date, amount in planning.list_cash_needs(ids):
-        horizon = terms[policies[account_id].pk].need_horizon_days if account_id in policies else 0
-        if due_date <= price_date + timedelta(days=horizon):
-            needs[account_id] += amount
-    cash = book_queries.get_cash(ids)
+    policy_ids = {account_id: policy.pk for account_id, policy in policies.items()}
+    households = planning.list_tax_facts(sorted({row.household_id for row in facts}))
+    standing = load_tax_standing(
+        regimes={row.household_id: row.tax_regime for row in households},
+        account_ids=ids,
+        day=price_date,
+    )
     securities = market.list_security_facts(
         firm_id=firm_id, price_date=price_date, age_days_max=firm.price_age_days_max
     )
+    model_rows = [
+        ModelRow(row.version_id, row.name, row.cash_weight, row.weights)
+        for row in market.list_model_facts(sorted(set(versions.values())))
+    ]
+    lots = _list_lots(ids, standing)
     return build_book(
         price_date=price_date,
-        securities=[
-            SecurityRow(
-                security_id=row.security_id,
-                symbol=row.symbol,
-                class_name=row.class_name,
-                class_rank=row.class_rank,
-                price=row.price,
-                share_step=row.share_step,
-                half_spread_bps=row.half_spread_bps,
-                is_buyable=row.is_active and not row.is_unclassified,
-                is_unclassified=row.is_unclassified,
-                substitutes=row.substitutes,
-                themes=row.themes,
-            )
-            for row in securities
-        ],
-        models=[
-            ModelRow(row.version_id, row.name, row.cash_weight, row.weights)
-            for row in market.list_model_facts(sorted(set(versions.values())))
-        ],
+        securities=[_describe_security(row) for row in securities],
+        models=model_rows,
         policies=list(terms.values()),
-        accounts=[
-            AccountRow(
-                account_id=row.account_id,
-                cash=cash[row.account_id][0],
-                books_version=cash[row.account_id][1],
-                model_version_id=versions.get(row.account_id),
-                policy_id=policies[row.account_id].pk if row.account_id in policies else None,
-                is_taxable=row.tax_status is TaxStatus.TAXABLE,
-                short_term_rate=row.short_term_rate,
-                long_term_rate=row.long_term_rate,
-                need_amount=needs[row.account_id],
-            )
-            for row in facts
-        ],
-        lots=[
-            LotRow(
-                lot.account_id,
-                lot.lot_id,
-                lot.security_id,
-                lot.quantity,
-                lot.cost,
-                lot.acquired_date,
-            )
-            for lot in book_queries.list_open_lots(ids)
-        ],
+        households=[_describe_household(row, standing) for row in households],
+        accounts=_list_accounts(facts, versions, policy_ids, terms, price_date, set(account_ids)),
+        lots=lots,
         locks=[*_list_locks(facts, securities), *extra_locks],
+        recent_trades=_list_recent_trades(standing, lots),
+        covariance=_load_covariance(list(terms.values()), securities, model_rows, lots, price_date),
+    )
+
+
+def _list_accounts(
+    facts: Sequence[planning.AccountFacts],
+    versions: Mapping[int, int],
+    policy_ids: Mapping[int, int],
+    terms: Mapping[int, PolicyTerms],
+    price_date: date,
+    asked_ids: set[int],
+) -> list[AccountRow]:
+    ids = [row.account_id for row in facts]
+    needs: dict[int, Decimal] = defaultdict(Decimal)
+    for account_id, due_date, amount in planning.list_cash_needs(ids):
+        horizon = terms[policy_ids[account_id]].need_horizon_days if account_id in policy_ids else 0
+        if due_date <= price_date + timedelta(days=horizon):
+            needs[account_id] += amount
+    cash = book_queries.get_cash(ids)
+    return [
+        AccountRow(
+            account_id=row.account_id,
+            household_id=row.household_id,
+            cash=cash[row.account_id][0],
+            books_version=cash[row.account_id][1],
+            model_version_id=versions.get(row.account_id),
+            policy_id=policy_ids.get(row.account_id),
+            tax_status=row.tax_status,
+            need_amount=needs[row.account_id],
+            is_frozen=row.account_id not in asked_ids,
+        )
+        for row in facts
+    ]
+
+
+def _describe_security(row: market.SecurityFacts) -> SecurityRow:
+    return SecurityRow(
+        security_id=row.security_id,
+        symbol=row.symbol,
+        class_name=row.class_name,
+        class_rank=row.class_rank,
+        price=row.price,
+        share_step=row.share_step,
+        half_spread_bps=row.half_spread_bps,
+        is_buyable=row.is_active and not row.is_unclassified,
+        is_unclassified=row.is_unclassified,
+        substitutes=row.substitutes,
+        sheltered_substitutes=row.sheltered_substitutes,
+        identical_group=row.identical_group,
+        sector=row.sector,
+        issuer=row.issuer,
+        daily_volume=row.daily_volume,
+        volatility=row.volatility,
+        qualified_yield=row.qualified_yield,
+        ordinary_yield=row.ordinary_yield,
+        themes=row.themes,
+    )
+
+
+def _describe_household(row: planning.TaxFacts, standing: TaxStanding) -> HouseholdTerms:
+    short_gain, long_gain = standing.year_gains[row.household_id]
+    return HouseholdTerms(
+        household_id=row.household_id,
+        short_term_rate=row.short_term_rate,
+        long_term_rate=row.long_term_rate,
+        regime=row.tax_regime,
+        deduction_rate=row.deduction_rate,
+        carried_share=row.carried_share,
+        year_short_gain=short_gain,
+        year_long_gain=long_gain,
+        carried_short_loss=row.carried_short_loss,
+        carried_long_loss=row.carried_long_loss,
+        loss_cap=row.loss_cap,
+        gains_budget=row.gains_budget,
+        discount_rate=row.discount_rate,
+        deferral_years=row.deferral_years,
+        realised_share=row.realised_share,
+        is_together=row.is_together,
+    )
+
+
+def _list_lots(account_ids: Sequence[int], standing: TaxStanding) -> list[LotRow]:
+    """Return open lots with cost and date as tax law sees them, where that differs."""
+    return [
+        LotRow(
+            lot.account_id,
+            lot.lot_id,
+            lot.security_id,
+            lot.quantity,
+            *standing.basis.get(lot.lot_id, (lot.cost, lot.acquired_date)),
+        )
+        for lot in book_queries.list_open_lots(account_ids)
+    ]
+
+
+def _list_recent_trades(standing: TaxStanding, lots: Sequence[LotRow]) -> list[RecentTradeRow]:
+    """Return recent trades; what is left of a purchase is a lot, and counts as one already."""
+    open_purchases = {(lot.account_id, lot.security_id, lot.acquired_date) for lot in lots}
+    return [
+        RecentTradeRow(
+            household_id=row.household_id,
+            security_id=row.security_id,
+            side=row.side,
+            trade_date=row.trade_date,
+            is_taxable=row.is_taxable,
+            gain=row.gain,
+        )
+        for row in standing.recent_trades
+        if row.side is Side.SELL
+        or (row.account_id, row.security_id, row.trade_date) not in open_purchases
+    ]
+
+
+def _load_covariance(
+    policies: Sequence[PolicyTerms],
+    securities: Sequence[market.SecurityFacts],
+    model_rows: Sequence[ModelRow],
+    lots: Sequence[LotRow],
+    price_date: date,
+) -> dict[tuple[int, int], float] | None:
+    """Return the covariance of all that is held or may be bought, if a policy asks for it."""
+    if not any(
+        row.trigger is Trigger.RISK or row.drift_measure is DriftMeasure.RISK for row in policies
+    ):
+        return None
+    wanted = {security_id for row in model_rows for security_id, _weight in row.weights}
+    by_id = {row.security_id: row for row in securities}
+    for security_id in tuple(wanted):
+        wanted |= {*by_id[security_id].substitutes, *by_id[security_id].sheltered_substitutes}
+    wanted |= {lot.security_id for lot in lots}
+    return market.load_covariance(
+        volatilities={security_id: by_id[security_id].volatility for security_id in wanted},
+        price_date=price_date,
     )
 
 

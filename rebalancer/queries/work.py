@@ -14,6 +14,8 @@ from rebalancer.domain.schedule import find_latest_look
 from rebalancer.queries.books import describe_policy
 from robo.common.market_calendar import list_sessions
 
+# What looks every trading day, whatever the schedule says.
+DAILY_TRIGGERS = frozenset({Trigger.THRESHOLD, Trigger.RISK, Trigger.ECONOMIC})
 # How far back a deposit or withdrawal is still worth a look of its own.
 FLOW_DAYS = 10
 
@@ -47,7 +49,7 @@ def list_due_looks(*, firm_id: int, price_date: date) -> list[DueLook]:
     managed = {a for ids in accounts_by_policy.values() for a in ids}
     for policy, account_ids in accounts_by_policy.items():
         terms = describe_policy(policy)
-        is_daily = terms.trigger is Trigger.THRESHOLD
+        is_daily = terms.trigger in DAILY_TRIGGERS
         look = find_latest_look(
             schedule=Schedule.DAILY if is_daily else terms.schedule,
             cron_line=terms.cron_line,

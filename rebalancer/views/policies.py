@@ -11,7 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import get_signed_in_user, require_role, visible_accounts
 from accounts.domain.roles import Role
 from rebalancer.access import get_policy_for, visible_policies
-from rebalancer.forms import AssignForm, PolicyForm, fill_policy_form
+from rebalancer.forms import AssignForm
+from rebalancer.forms.policies import PolicyForm, fill_policy_form
 from rebalancer.operations import policies as operations
 from rebalancer.queries.books import describe_policy
 from rebalancer.queries.pages import policies as pages

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -14,11 +14,14 @@ from accounts.domain.roles import Role
 from rebalancer import tasks
 from rebalancer.access import UNDECIDED, get_proposal_for, visible_proposals
 from rebalancer.domain.lifecycle import ProposalStatus
+from rebalancer.engine.book import NO_BUY, NO_SELL, LockRow
 from rebalancer.forms import DecisionForm, TradeChoiceForm
+from rebalancer.forms.alternatives import WhatIfForm
 from rebalancer.operations import approvals, proposals
 from rebalancer.operations.approvals import ProposalStale
+from rebalancer.operations.solving import Wanted, read_wanted
+from rebalancer.queries.pages import alternatives, words
 from rebalancer.queries.pages import proposal as pages
-from rebalancer.queries.pages import words
 from rebalancer.views.answers import UNPROCESSABLE, get_price_date, say_no, tell_form_errors
 from robo.common import clock
 from robo.common.errors import Refused
@@ -55,6 +58,9 @@ def _render(
         if is_pending and user.role == Role.ADVISOR
         else [],
         "form": form,
+        "currency": proposal.firm.currency,
+        "is_staff": user.role != Role.CLIENT,
+        "what_if": _make_what_if(proposal) if is_pending and user.role == Role.ADVISOR else None,
         "is_pending": is_pending,
         "is_own": is_own,
         "is_late": is_pending and proposal.expires_at <= now,
@@ -156,3 +162,90 @@ def remove_trades(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "Solved again without those trades. You made this one, so a colleague must approve it.",
     )
     return redirect("rebalancer:proposal", fresh.public_id)
+
+
+# --- What else could be done ---------------------------------------------------------------------
+
+
+def _make_what_if(proposal: "Proposal", data: QueryDict | None = None) -> WhatIfForm:
+    return WhatIfForm(data, tradable=alternatives.list_tradable(proposal), kept_mode=proposal.mode)
+
+
+@require_role(Role.ADVISOR, Role.ADMIN)
+@require_safe
+def show_alternatives(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Answer every way to trade the account, side by side, for the page of its proposal."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    context = {
+        "proposal": proposal,
+        "alternatives": alternatives.list_alternatives(proposal),
+        "currency": proposal.firm.currency,
+        "may_use": user.role == Role.ADVISOR and proposal.status == ProposalStatus.PENDING,
+    }
+    return render(request, "rebalancer/_alternatives.html", context)
+
+
+@require_role(Role.ADVISOR, Role.ADMIN)
+@require_safe
+def show_what_if(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Answer what the engine would propose if some things were otherwise; nothing is stored."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    form = _make_what_if(proposal, request.GET)
+    context: dict[str, object] = {"proposal": proposal, "currency": proposal.firm.currency}
+    if not form.is_valid():
+        context["errors"] = form.list_errors()
+    elif form.read() != alternatives.WhatIf():
+        context["now"], context["then"] = alternatives.compare_alternative(proposal, form.read())
+        context["may_use"] = user.role == Role.ADVISOR and proposal.status == ProposalStatus.PENDING
+    status = UNPROCESSABLE if form.errors else 200
+    return render(request, "rebalancer/_what_if_result.html", context, status=status)
+
+
+@require_role(Role.ADVISOR)
+@require_POST
+def use_alternative(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Put another plan in the proposal's place; somebody else must approve it."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    form = _make_what_if(proposal, request.POST)
+    try:
+        fresh = proposals.choose_alternative(
+            proposal_id=proposal.pk,
+            user_id=user.pk,
+            wanted=_read_wanted(proposal, form),
+            now=clock.now(),
+        )
+    except Refused as error:
+        address = reverse("rebalancer:proposal", args=[public_id])
+        return say_no(request, error, back_url=address, back_label="Back to the proposal")
+    messages.success(
+        request,
+        "Solved again your way. You made this one, so a colleague must approve it.",
+    )
+    return redirect("rebalancer:proposal", fresh.public_id)
+
+
+def _read_wanted(proposal: "Proposal", form: WhatIfForm) -> Wanted:
+    """Return what to ask of the engine: what was asked for before holds unless said otherwise.
+
+    :raises Refused: when the form makes no sense, or asks for nothing.
+    """
+    if not form.is_valid():
+        raise Refused(" ".join(form.list_errors()))
+    what_if, kept = form.read(), read_wanted(proposal.wanted)
+    if what_if == alternatives.WhatIf():
+        raise Refused("Nothing is asked for that the proposal does not do already.")
+    ids = {row.symbol: row.security_id for row in form.tradable}
+    locks = [
+        LockRow(proposal.account_id, ids[symbol], code)
+        for code, symbols in ((NO_BUY, what_if.never_buy), (NO_SELL, what_if.never_sell))
+        for symbol in symbols
+    ]
+    budget = what_if.gains_budget
+    return Wanted(
+        mode=what_if.mode or kept.mode,
+        gains_budget=kept.gains_budget if budget is None else budget,
+        extra_locks=locks,
+    )

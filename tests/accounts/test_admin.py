@@ -184,21 +184,38 @@ def test_a_change_is_saved_with_its_audit_entry(own, client):
 
 def test_a_household_made_in_the_admin_is_the_firms_and_in_its_journal(own, client):
     client.force_login(own)
-    facts = {"name": "Marsh", "short_term_rate": "0.3", "long_term_rate": "0.1"}
+    facts = {
+        "name": "Marsh",
+        "short_term_rate": "0.3",
+        "long_term_rate": "0.1",
+        "tax_regime": "UK",
+        "carried_share": "0.8",
+        "carried_short_loss": "0",
+        "carried_long_loss": "1200.50",
+        "discount_rate": "0.05",
+        "deferral_years": "10",
+        "realised_share": "0",
+    }
     assert client.post(reverse("admin:accounts_household_add"), facts).status_code == 302
     household = Household.objects.get(name="Marsh")
     assert household.firm == own.firm
-    assert AuditEntry.objects.filter(
-        household=household, action="accounts.household.added"
-    ).exists()
+    assert (household.tax_regime, str(household.carried_long_loss)) == ("UK", "1200.50")
+    entry = AuditEntry.objects.get(household=household, action="accounts.household.added")
+    assert entry.detail["carried_long_loss"][1] == "1200.50"
     again = client.post(reverse("admin:accounts_household_add"), facts)
     assert again.status_code == 200, "a name taken within the firm is an error beside the form"
     assert "already exists" in again.content.decode() or "violated" in again.content.decode()
-    wrong = client.post(
-        reverse("admin:accounts_household_add"), facts | {"name": "M", "long_term_rate": "1.5"}
-    )
-    assert wrong.status_code == 200
-    assert not Household.objects.filter(name="M").exists()
+    for fault in (
+        {"long_term_rate": "1.5"},
+        {"carried_share": "-0.1"},
+        {"carried_short_loss": "-1"},
+        {"gains_budget": "NaN"},
+        {"deferral_years": "101"},
+        {"tax_regime": "ZZ"},
+    ):
+        wrong = client.post(reverse("admin:accounts_household_add"), facts | {"name": "M"} | fault)
+        assert wrong.status_code == 200, fault
+        assert not Household.objects.filter(name="M").exists()
 
 
 def test_deleting_ticked_rows_stays_within_the_firm_and_is_written_down(own, canary, client):

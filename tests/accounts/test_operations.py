@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, transaction
 
 from accounts.domain.questionnaire import AnswersRefused
-from accounts.domain.roles import Role, TaxStatus, WishKind
-from accounts.models import AuditEntry, RiskProfile, User
+from accounts.domain.roles import Role, TaxCountry, TaxStatus, WishKind
+from accounts.models import AuditEntry, Household, RiskProfile, User
 from accounts.operations import people, risk, users
 from accounts.operations.audit import AuditRecord, record_audit_entries, record_audit_entry
 from accounts.operations.cash_needs import (
@@ -217,12 +217,90 @@ def test_a_tax_rate_is_a_fraction(rate):
     firm = make_firm()
     household = make_household(firm)
     with pytest.raises(people.FactsRefused, match="not between 0 and 1"):
-        people.set_tax_rates(
+        people.set_tax_terms(
             household_id=household.pk,
-            short_term_rate=Decimal("0.3"),
+            values={"short_term_rate": Decimal("0.3"), "long_term_rate": Decimal(rate)},
+            actor_id=queries.get_service_user(firm.pk).pk,
+        )
+    with pytest.raises(people.FactsRefused, match="not between 0 and 1"):
+        people.create_household(
+            firm_id=firm.pk,
+            name="New",
             long_term_rate=Decimal(rate),
             actor_id=queries.get_service_user(firm.pk).pk,
         )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"tax_regime": "ZZ"}, "No tax law is known for 'ZZ'"),
+        ({"carried_short_loss": Decimal(-1)}, "short-term loss carried in -1 is not between 0"),
+        ({"carried_long_loss": None}, "long-term loss carried in None"),
+        ({"gains_budget": Decimal("1e12")}, "gains budget"),
+        ({"loss_cap": Decimal("0.001")}, "more than two decimals"),
+        ({"deferral_years": Decimal("100.5")}, "not between 0 and 100"),
+        ({"realised_share": Decimal("NaN")}, "chance that a gain put off is taxed"),
+        ({"is_together": "yes"}, "managed together"),
+        ({"name": "Other"}, "taxes have no name"),
+    ],
+)
+def test_taxes_that_cannot_be_are_refused_by_name(values, said):
+    firm = make_firm()
+    household = make_household(firm)
+    with pytest.raises(people.FactsRefused, match=said):
+        people.set_tax_terms(
+            household_id=household.pk,
+            values=values,
+            actor_id=queries.get_service_user(firm.pk).pk,
+        )
+
+
+@pytest.mark.django_db
+def test_taxes_are_set_one_by_one_and_only_changes_are_written_down():
+    firm = make_firm()
+    household = make_household(firm)
+    household.refresh_from_db()
+    actor_id = queries.get_service_user(firm.pk).pk
+    values = {
+        "tax_regime": TaxCountry.UK,
+        "gains_budget": Decimal("12000"),
+        "is_together": True,
+        "carried_share": household.carried_share,
+    }
+    people.set_tax_terms(household_id=household.pk, values=values, actor_id=actor_id)
+    household.refresh_from_db()
+    assert (household.tax_regime, household.gains_budget) == ("UK", Decimal("12000.00"))
+    assert household.is_together is True
+    assert household.loss_cap is None
+    entry = AuditEntry.objects.get(action="accounts.household.tax_terms_set")
+    assert entry.detail["changed"] == {
+        "tax_regime": ["US", "UK"],
+        "gains_budget": [None, "12000.00"],
+        "is_together": ["False", "True"],
+    }
+    people.set_tax_terms(household_id=household.pk, values=values, actor_id=actor_id)
+    assert AuditEntry.objects.filter(action="accounts.household.tax_terms_set").count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"carried_share": "1.1"},
+        {"deduction_rate": "-0.1"},
+        {"carried_short_loss": "-0.01"},
+        {"gains_budget": "-1"},
+        {"loss_cap": "-1"},
+        {"deferral_years": "101"},
+        {"tax_regime": "ZZ"},
+    ],
+)
+def test_postgresql_itself_refuses_taxes_that_cannot_be(values):
+    household = make_household(make_firm())
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Household.objects.filter(pk=household.pk).update(**values)
 
 
 @pytest.mark.django_db

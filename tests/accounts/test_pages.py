@@ -320,14 +320,61 @@ def test_a_household_is_set_up_with_rates_in_percent_and_gets_an_advisor(world, 
     assert household.assignments.count() == 2
 
 
-@pytest.mark.parametrize("rate", ["", "-1", "101", "NaN", "1e9", "a third"])
-def test_a_bad_tax_rate_is_refused(world, client, rate):
+TAXES = {
+    "tax_regime": "US",
+    "short_term_rate": "37",
+    "long_term_rate": "23.8",
+    "is_together": "on",
+    "gains_budget": "5000",
+    "carried_short_loss": "0",
+    "carried_long_loss": "1234.56",
+    "deduction_rate": "",
+    "loss_cap": "1500",
+    "carried_share": "75",
+    "deferral_years": "12.5",
+    "realised_share": "50",
+    "discount_rate": "4",
+}
+
+
+def test_a_households_taxes_are_set_in_percent_and_shown_again(world, client):
+    client.force_login(world["admin"])
+    household = world["household"]
+    url = reverse("accounts:household", args=[household.public_id])
+    page = client.post(url, TAXES, follow=True).content.decode()
+    assert "Taxes saved." in page
+    household.refresh_from_db()
+    shown = [
+        str(getattr(household, name))
+        for name in ("carried_share", "realised_share", "gains_budget", "carried_long_loss")
+    ]
+    assert shown == ["0.75000000", "0.50000000", "5000.00", "1234.56"]
+    assert household.deduction_rate is None
+    assert household.is_together
+    for value in ("23.8", "75", "1234.56", "12.5", "1500"):
+        assert f'value="{value}"' in page
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *({"short_term_rate": rate} for rate in ("", "-1", "101", "NaN", "1e9", "a third")),
+        {"carried_share": "101"},
+        {"carried_short_loss": "-1"},
+        {"carried_long_loss": "1.234"},
+        {"gains_budget": "a lot"},
+        {"deferral_years": "-1"},
+        {"tax_regime": "FR"},
+    ],
+)
+def test_bad_taxes_are_refused(world, client, fault):
     client.force_login(world["admin"])
     answer = client.post(
-        reverse("accounts:household", args=[world["household"].public_id]),
-        {"short_term_rate": rate, "long_term_rate": "15"},
+        reverse("accounts:household", args=[world["household"].public_id]), {**TAXES, **fault}
     )
     assert answer.status_code == 422
+    world["household"].refresh_from_db()
+    assert world["household"].carried_long_loss == 0
 
 
 def test_a_second_household_of_the_name_is_refused(world, client):

@@ -10,6 +10,8 @@ from typing import Any
 from django.urls import get_resolver
 from django.urls.resolvers import URLPattern, URLResolver
 
+from rebalancer.api import CASE_SHOWN
+
 RELATIONS = ("client", "advisor", "colleague", "unassigned", "other_client", "admin")
 STRANGERS = ("stranger_client", "stranger_advisor", "stranger_admin")
 # In the order of RELATIONS, then STRANGERS, then nobody at all.
@@ -57,6 +59,7 @@ ROUTES = {
     "reject": Route("v1/proposals/{proposal}/reject/", (), DECIDERS, SEEN),
     "remove_trades": Route("v1/proposals/{proposal}/remove-trades/", (), DECIDERS, {"trades": []}),
     "orders": Route("v1/orders/", EVERYBODY, is_list=True),
+    "solve": Route("v1/solve/", (), EVERYBODY, CASE_SHOWN),
     "prices": Route("v1/prices/", STAFF, PRICERS, [], is_list=True),
     "price_history": Route("v1/prices/{symbol}/", STAFF_OF_FIRM, is_list=True),
     "models": Route("v1/models/", STAFF, is_list=True),

@@ -65,6 +65,56 @@ def test_a_proposal_adds_up(cast, advisor):
     assert sum(D(lot["gain"]) for lot in sale["lots"]) == D(body["long_term_gain"])
 
 
+def test_a_proposal_says_how_good_it_is_and_why_it_stops_there(cast, advisor):
+    address = f"{V1}proposals/{cast.keys['proposal']}/"
+    body = advisor.get(address).json()
+    certificate = body["certificate"]
+    for name in ("plan", "nothing"):
+        parts = [D(value) for key, value in certificate[name].items() if key != "total"]
+        assert sum(parts) == pytest.approx(D(certificate[name]["total"]), abs=D("0.00001"))
+    gain = D(certificate["nothing"]["total"]) - D(certificate["plan"]["total"])
+    assert D(certificate["gain"]) == pytest.approx(gain, abs=D("0.00001"))
+    assert gain > D(certificate["hurdle"])
+    assert D(certificate["bound"]) <= D(certificate["plan"]["total"])
+    assert certificate["is_worth_it"] is True
+    assert (body["mode"], body["wanted"]) == ("FULL", {"mode": None, "gains_budget": None})
+    assert body["path"]
+    assert body["path_reason"]
+    stored = {row.security.symbol: row for row in cast.proposal.trades.select_related("security")}
+    for trade in body["trades"]:
+        row = stored[trade["symbol"]]
+        assert D(trade["drift_removed"]) == row.drift_removed_amount > 0
+        assert (trade["rule"], trade["next_best"]) == (row.rule, row.next_best)
+    assert [(row["symbol"], row["words"]) for row in body["untraded"]] == [
+        (row["symbol"], row["words"]) for row in cast.proposal.untraded
+    ]
+    # A client learns it with the trades, not before.
+    client = sign_in(cast.people["client"])
+    before = client.get(address).json()
+    assert (before["certificate"], before["untraded"], before["trades"]) == (None, [], None)
+    approve(advisor, cast.proposal)
+    assert client.get(address).json()["certificate"] == certificate
+
+
+def test_a_proposal_of_an_earlier_engine_has_no_certificate(cast, advisor):
+    cast.proposal.certificate, cast.proposal.untraded = {}, []
+    cast.proposal.save()
+    body = advisor.get(f"{V1}proposals/{cast.keys['proposal']}/").json()
+    assert (body["certificate"], body["untraded"], body["solved_with"]) == (None, [], [])
+
+
+def test_a_check_shows_the_numbers_that_led_to_no_trade(cast, advisor):
+    address = f"{V1}accounts/{cast.keys['account']}/checks/"
+    [look] = advisor.get(address).json()["results"]
+    assert (look["certificate"], look["tracking_error"]) == (None, None)
+    check = cast.account.checks.get()
+    check.certificate, check.tracking_error = cast.proposal.certificate, D("0.0123")
+    check.save()
+    [look] = advisor.get(address).json()["results"]
+    assert look["tracking_error"] == "0.01230000"
+    assert D(look["certificate"]["gain"]) == D(cast.proposal.certificate["gain"])
+
+
 def test_a_model_adds_up(cast, advisor):
     body = advisor.get(f"{V1}models/{cast.keys['model']}/").json()
     published = body["published"]
@@ -129,7 +179,7 @@ def test_queries_do_not_grow_with_the_rows(cast, name):
     grow(cast)
     after, rows_after = measure()
     assert after == before
-    assert max(before.values()) <= 25
+    assert max(before.values()) <= 27
     if name != "client":
         lists = {"households", "accounts", "proposals", "orders"}
         assert all(rows_after[key] > rows_before[key] for key in lists)

@@ -14,7 +14,8 @@ from portfolios.domain.kinds import Side
 from portfolios.domain.lots import OpeningLot
 from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step, round_money
 from portfolios.operations import books, rebuilding
-from portfolios.queries.books import check_books, sum_realised_gains
+from portfolios.queries.books import check_books
+from portfolios.queries.taxes import load_tax_standing
 from robo.common.errors import Conflict, Refused
 from tests import people
 from tests.market import make_security
@@ -295,8 +296,14 @@ def test_realised_gains_are_proceeds_less_cost_by_term(admin):
     old, new = models.Lot.objects.order_by("id")
     sale = fill(account_id, security, Side.SELL, "3", "150", [(new.pk, D(1)), (old.pk, D(2))])
     books.book_fills(fills=[sale], currency="USD")
-    assert sum_realised_gains([account_id], 2026) == {True: D(40), False: D(-10)}
-    assert sum_realised_gains([account_id], 2025) == {True: 0, False: 0}
+    household_id = models.Lot.objects.get(pk=old.pk).account.household_id
+    gains = {
+        year: load_tax_standing(
+            regimes={household_id: "US"}, account_ids=[], day=date(year, 12, 31)
+        ).year_gains[household_id]
+        for year in (2025, 2026)
+    }
+    assert gains == {2025: (0, 0), 2026: (D(-10), D(40))}
 
 
 def test_many_lots_and_a_crumb_are_sold_for_cents(admin):

@@ -1,5 +1,6 @@
 """Securities: what makes no sense is refused, what changes leaves its trace."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from portfolios.operations.securities import (
     change_security,
     create_security,
 )
+from portfolios.queries.market import list_security_facts
 from robo.common.errors import Conflict
 from tests.market import make_asset_class, make_security
 
@@ -69,6 +71,12 @@ def test_a_change_of_a_security_leaves_what_changed_in_the_audit_trail(admin, fu
         ({"half_spread_bps": Decimal(-1)}, "spread of -1"),
         ({"half_spread_bps": Decimal("Infinity")}, "spread of Infinity"),
         ({"substitute_ids": (10**9,)}, "substitutes"),
+        ({"taxable_substitute_ids": (10**9,)}, "substitutes"),
+        ({"identical_group": "two words"}, "two words"),
+        ({"daily_volume": Decimal(-1)}, "daily volume of -1"),
+        ({"volatility": Decimal("5.1")}, "volatility of 5.1"),
+        ({"qualified_yield": Decimal("NaN")}, "qualified yield of NaN"),
+        ({"ordinary_yield": Decimal("1.01")}, "ordinary yield of 1.01"),
     ],
 )
 def test_a_security_that_makes_no_sense_is_refused(admin, changes, culprit):
@@ -83,6 +91,46 @@ def test_a_security_that_makes_no_sense_is_refused(admin, changes, culprit):
     with pytest.raises(SecurityRefused, match=culprit):
         create_security(firm_id=admin.firm_id, details=SecurityDetails(**facts), actor_id=admin.pk)
     assert not models.Security.objects.exists()
+
+
+def test_substitutes_are_kept_by_the_kind_of_account_they_are_for(admin, funds):
+    vti, bnd = funds
+    other, third = make_security(admin, "OTH"), make_security(admin, "THI")
+    changed = details(
+        vti,
+        substitute_ids=(bnd.pk,),
+        taxable_substitute_ids=(other.pk,),
+        sheltered_substitute_ids=(third.pk,),
+        identical_group="us-total",
+        sector="Broad",
+        issuer="Meridian",
+        daily_volume=Decimal(100_000),
+        volatility=Decimal("0.16"),
+        qualified_yield=Decimal("0.013"),
+    )
+    change_security(security_id=vti.pk, details=changed, actor_id=admin.pk)
+    facts = {
+        row.symbol: row
+        for row in list_security_facts(
+            firm_id=admin.firm_id, price_date=date(2024, 1, 2), age_days_max=5
+        )
+    }["VTI"]
+    assert facts.substitutes == (other.pk, bnd.pk), "its own kind comes first"
+    assert facts.sheltered_substitutes == (third.pk, bnd.pk)
+    assert (facts.identical_group, facts.sector, facts.issuer) == ("us-total", "Broad", "Meridian")
+    assert (facts.daily_volume, facts.volatility) == (Decimal(100_000), Decimal("0.16"))
+    assert (facts.qualified_yield, facts.ordinary_yield) == (Decimal("0.013"), 0)
+    entry = AuditEntry.objects.get(action="portfolios.security.changed")
+    assert entry.detail["taxable_substitutes"] == [[], [other.pk]]
+    assert entry.detail["volatility"] == [None, "0.16"]
+    change_security(security_id=vti.pk, details=changed, actor_id=admin.pk)
+    assert AuditEntry.objects.filter(action="portfolios.security.changed").count() == 1
+    with pytest.raises(SecurityRefused, match="named twice"):
+        change_security(
+            security_id=vti.pk,
+            details=details(vti, substitute_ids=(bnd.pk,), taxable_substitute_ids=(bnd.pk,)),
+            actor_id=admin.pk,
+        )
 
 
 def test_a_symbol_stands_once_on_the_list_and_never_changes(admin, funds):

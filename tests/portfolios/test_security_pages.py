@@ -20,6 +20,9 @@ def security_form(world, **changes):
         "half_spread_bps": "1.5",
         "themes": "ESG, tobacco, esg",
         "substitutes": "bnd, vti",
+        "identical_group": "developed",
+        "volatility": "16.5",
+        "qualified_yield": "1.25",
         "is_active": "on",
         **changes,
     }
@@ -33,9 +36,17 @@ def test_a_security_is_added_and_changed(client, world):
     vea = models.Security.objects.get(symbol="VEA")
     assert vea.themes == ["esg", "tobacco"]
     assert [row.substitute.symbol for row in vea.substitutes.all()] == ["BND", "VTI"]
+    assert (vea.volatility, vea.qualified_yield) == (Decimal("0.165"), Decimal("0.0125"))
+    assert (vea.daily_volume, vea.ordinary_yield) == (None, 0)
     url = reverse("portfolios:security_edit", args=[vea.public_id])
     changed = security_form(world, symbol="HACK", name="Renamed", substitutes="", is_active="")
     assert client.post(url, changed).status_code == 302
+    shown = client.get(url).content.decode()
+    assert 'value="16.5"' in shown
+    assert 'value="1.25"' in shown
+    facts = client.get(reverse("portfolios:security", args=[vea.public_id])).content.decode()
+    assert "16.5% a year" in facts
+    assert "developed" in facts
     vea.refresh_from_db()
     assert (vea.symbol, vea.name, vea.is_active) == ("VEA", "Renamed", False)
     assert not vea.substitutes.exists()
@@ -53,6 +64,12 @@ def test_a_security_is_added_and_changed(client, world):
         ({"half_spread_bps": "1001"}, "less than or equal"),
         ({"asset_class": "999999999"}, "not one of the available choices"),
         ({"themes": "x" * 41}, "longer than 40"),
+        ({"taxable_substitutes": "NOPE"}, "Not on your list: NOPE"),
+        ({"taxable_substitutes": "BND"}, "named twice"),
+        ({"identical_group": "two words"}, "valid “slug”"),
+        ({"volatility": "501"}, "less than or equal"),
+        ({"ordinary_yield": "-1"}, "greater than or equal"),
+        ({"daily_volume": "NaN"}, "Enter a number"),
     ],
 )
 def test_a_security_that_makes_no_sense_stays_on_the_page(client, world, changes, said):

@@ -8,10 +8,15 @@ from decimal import Decimal
 import numpy as np
 from hypothesis import strategies as st
 
+from accounts.domain.roles import TaxStatus
 from portfolios.domain.kinds import Side
-from rebalancer.domain.kinds import BandLevel, BandMeasure, Destination, Schedule, Trigger
+from rebalancer.domain.household import HouseholdTerms
+from rebalancer.domain.kinds import BandLevel, BandMeasure, Destination, Mode, Schedule, Trigger
 from rebalancer.domain.plan import Plan
 from rebalancer.domain.policy import PolicyTerms
+from rebalancer.engine import sizing
+from rebalancer.engine.answer import Answer as EngineAnswer
+from rebalancer.engine.answering import answer_households
 from rebalancer.engine.book import (
     CENTS,
     EPOCH,
@@ -29,9 +34,14 @@ from rebalancer.engine.book import (
     build_book,
     from_units,
 )
+from rebalancer.engine.centers import build_centers
 from rebalancer.engine.drift import Drift, measure_drift
-from rebalancer.engine.exact import finish_plan, measure_after
-from rebalancer.engine.solve import Move, SizedPlan, choose_move, solve_account
+from rebalancer.engine.exact import measure_after
+from rebalancer.engine.formulate import formulate
+from rebalancer.engine.outcome import Case
+from rebalancer.engine.route import choose_mode
+from rebalancer.engine.segments import build_segments
+from rebalancer.engine.sizing import LotPick
 from rebalancer.engine.targets import Targets, resolve_targets
 
 TODAY = date(2026, 11, 20)
@@ -74,20 +84,34 @@ def security(
     )
 
 
-def account(account_id: int = 1, cash: str = "0", **more) -> AccountRow:
+def account(account_id: int = 1, cash: str = "0", *, is_taxable=True, **more) -> AccountRow:
     return AccountRow(
         **{
             "account_id": account_id,
+            "household_id": account_id,
             "cash": D(cash),
             "books_version": 1,
             "model_version_id": 1,
             "policy_id": 1,
-            "is_taxable": True,
-            "short_term_rate": D("0.35"),
-            "long_term_rate": D("0.15"),
+            "tax_status": TaxStatus.TAXABLE if is_taxable else TaxStatus.TAX_DEFERRED,
             **more,
         }
     )
+
+
+def household(household_id: int = 1, **terms) -> HouseholdTerms:
+    return HouseholdTerms(
+        **{
+            "household_id": household_id,
+            "short_term_rate": D("0.35"),
+            "long_term_rate": D("0.15"),
+            **terms,
+        }
+    )
+
+
+def households_of(accounts) -> list[HouseholdTerms]:
+    return [household(number) for number in sorted({row.household_id for row in accounts})]
 
 
 def lot(
@@ -107,8 +131,15 @@ def model(cash_weight: str, *weights: tuple[int, str]) -> ModelRow:
 
 
 def book(**parts) -> Book:
+    accounts = parts.get("accounts", [account()])
     return build_book(
-        **{"price_date": TODAY, "policies": [policy()], "accounts": [account()], **parts}
+        **{
+            "price_date": TODAY,
+            "policies": [policy()],
+            "accounts": accounts,
+            "households": households_of(accounts),
+            **parts,
+        }
     )
 
 
@@ -140,7 +171,7 @@ def make_book(
             "securities": securities,
             "models": [wanted],
             "policies": [policy(**terms)],
-            "accounts": [account(cash=cash)],
+            "accounts": [account(cash=cash, is_taxable=False)],
             "lots": lots,
             **parts,
         }
@@ -232,7 +263,7 @@ def make_random_book(
             account(
                 number,
                 str(_random_decimal(dice, "0", dice.choice(["0", "10", "50000"]), 2)),
-                is_taxable=dice.random() < 0.5,
+                is_taxable=dice.random() < 0.5 and not is_smooth,
                 need_amount=D(0) if is_smooth else D(dice.choice(["0", "0", "250.55", "20000"])),
             )
         )
@@ -247,19 +278,20 @@ def make_random_book(
         securities=securities,
         models=[_random_model(dice, count)],
         policies=[policy(trigger=Trigger.CALENDAR, **{**random_terms, **terms})],
+        households=households_of(accounts),
         accounts=accounts,
         lots=lots,
         locks=locks,
     )
 
 
-def list_accounts(book: Book) -> list[AccountRow]:
-    """Return a Book's accounts as the rows it was built from."""
+def list_accounts(book: Book, *, is_taxable: bool = True) -> list[AccountRow]:
+    """Return a Book's accounts as the rows it was built from, or all of them not taxed."""
     return [
         account(
             int(book.account_ids[i]),
             str(from_units(book.cash_cents[i], CENTS)),
-            is_taxable=bool(book.is_taxable[i]),
+            is_taxable=is_taxable and bool(book.is_taxable[i]),
             need_amount=from_units(book.need_cents[i], CENTS),
         )
         for i in range(book.account_count)
@@ -298,6 +330,7 @@ def rebuild(book: Book, **parts: object) -> Book:
             "securities": book.securities,
             "models": book.models,
             "policies": book.policies,
+            "households": book.households,
             "accounts": list_accounts(book),
             "lots": list_lots(book),
             "locks": list_locks(book),
@@ -346,8 +379,17 @@ class Answer:
     account: int
     targets: Targets
     drift: Drift
-    sized: SizedPlan
+    engine: EngineAnswer
     plan: Plan
+
+    @property
+    def short_by(self) -> Decimal:
+        """Return the cash that could not be raised."""
+        return self.engine.short_by[self.account]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.engine.notes[self.account]
 
     @property
     def level(self) -> BandLevel:
@@ -380,16 +422,32 @@ class Answer:
 
 
 def solve(
-    book: Book, account_index: int = 0, move: Move | None = None, *, is_flow: bool = False
+    book: Book, account_index: int = 0, mode: Mode | None = None, *, is_flow: bool = False
 ) -> Answer:
     """Solve one account as a proposal would, through the exact gate."""
     targets = resolve_targets(book)
     drift = measure_drift(book, targets, is_flow=is_flow)
     assert account_index not in targets.blocked, targets.blocked
-    move = move or choose_move(book, drift, account_index, is_flow=is_flow)
-    sized = solve_account(book, targets, drift, account_index, move)
-    plan = finish_plan(book, targets, sized)
-    return Answer(book, account_index, targets, drift, sized, plan)
+    mode = mode or choose_mode(book, drift, account_index, is_flow=is_flow)
+    [answer] = answer_households(Case(book, targets, drift), {account_index: mode}).values()
+    return Answer(book, account_index, targets, drift, answer, answer.plans[account_index])
+
+
+def pick_lots(book: Book, account_index: int, security: int, units: int) -> tuple[LotPick, ...]:
+    """Return the lots that a sale of so many units takes."""
+    targets = resolve_targets(book)
+    drift = measure_drift(book, targets)
+    accounts = np.array([account_index])
+    formulation = formulate(
+        book,
+        targets,
+        build_centers(book, targets, drift, accounts, [Mode.FULL]),
+        build_segments(book, accounts),
+        accounts,
+        [Mode.FULL],
+    )
+    [position] = np.flatnonzero(formulation.problem.security == security)
+    return sizing.pick_lots(book, formulation, formulation.problem.tau(), position, units)
 
 
 def open_accounts(book: Book) -> list[int]:

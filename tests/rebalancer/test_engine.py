@@ -14,37 +14,32 @@ from hypothesis import strategies as st
 
 from portfolios.domain.kinds import Side
 from portfolios.domain.lots import is_long_term
-from rebalancer.domain.kinds import BandLevel, Destination
+from rebalancer.domain.kinds import BandLevel, Destination, Mode
 from rebalancer.engine.book import NO_SELL, build_book, from_units
-from rebalancer.engine.case import read_case, write_case
-from rebalancer.engine.drift import measure_drift
-from rebalancer.engine.exact import finish_plan
-from rebalancer.engine.solve import Move, pick_lots, solve_account
-from rebalancer.engine.targets import resolve_targets
+from rebalancer.engine.case.store import read_case, write_case
 from tests.rebalancer import cases
-from tests.rebalancer.cases import open_accounts, random_books, solve
+from tests.rebalancer.cases import open_accounts, pick_lots, random_books, solve
 
 D = Decimal
-moves = st.sampled_from(list(Move))
+moves = st.sampled_from(list(Mode))
+# What these modes are asked not to sell, they do not sell for want of cash either.
+NO_SALES = {Mode.BUY_ONLY, Mode.HARVEST_ONLY}
 seeds = st.integers(0, 2**32 - 1)
 
 
 def facts_of(answer):
     """Return everything that a proposal would store of a plan."""
-    return (answer.plan, answer.sized.short_by, answer.sized.notes)
+    return (answer.plan, answer.short_by, answer.notes)
 
 
 @settings(max_examples=120, deadline=None)
 @given(random_books())
 def test_every_plan_passes_the_exact_gate(book):
-    targets = resolve_targets(book)
     for is_flow in (False, True):
-        drift = measure_drift(book, targets, is_flow=is_flow)
         for account in open_accounts(book):
-            for move in Move:
-                sized = solve_account(book, targets, drift, account, move)
-                plan = finish_plan(book, targets, sized)  # refuses a plan that breaks a promise
-                assert plan.cash_after >= 0
+            for mode in Mode:
+                answer = solve(book, account, mode, is_flow=is_flow)  # the gate refuses the rest
+                assert answer.plan.cash_after >= 0
 
 
 @settings(max_examples=50, deadline=None)
@@ -63,13 +58,13 @@ def test_only_what_is_held_is_sold_and_only_what_is_wanted_is_bought(book, move)
 
 
 @settings(max_examples=50, deadline=None)
-@given(random_books(), moves)
+@given(random_books(), st.sampled_from([mode for mode in Mode if mode not in NO_SALES]))
 def test_cash_falls_short_only_when_nothing_more_may_be_sold(book, move):
     for account in open_accounts(book):
         answer = solve(book, account, move)
         required = D(str(round(answer.targets.required_cash[account], 2)))
         short_by = max(required - answer.plan.cash_after, D(0))
-        assert short_by == answer.sized.short_by
+        assert short_by == answer.short_by
         if short_by:
             after = cases.apply_plan(book, account, answer.plan)
             locks = after.locks_of(0)
@@ -93,6 +88,7 @@ def test_the_order_of_rows_never_matters(book, seed):
             for model in book.models
         ],
         "policies": list(book.policies),
+        "households": list(book.households),
         "accounts": cases.list_accounts(book),
         "lots": cases.list_lots(book),
         "locks": cases.list_locks(book),
@@ -101,14 +97,14 @@ def test_the_order_of_rows_never_matters(book, seed):
         if isinstance(rows, list):
             dice.shuffle(rows)
     shuffled = build_book(**parts)
-    for account, move in itertools.product(open_accounts(book), Move):
+    for account, move in itertools.product(open_accounts(book), Mode):
         assert facts_of(solve(shuffled, account, move)) == facts_of(solve(book, account, move))
 
 
 @settings(max_examples=40, deadline=None)
 @given(random_books(account_count=3))
 def test_an_account_alone_gets_the_answer_it_gets_among_others(book):
-    for account, move in itertools.product(open_accounts(book), Move):
+    for account, move in itertools.product(open_accounts(book), Mode):
         row = cases.list_accounts(book)[account]
         alone = cases.rebuild(
             book,
@@ -122,12 +118,22 @@ def test_an_account_alone_gets_the_answer_it_gets_among_others(book):
 @settings(max_examples=50, deadline=None)
 @given(random_books(), st.booleans())
 def test_a_stored_case_solves_to_the_very_same_plan(book, is_flow):
-    for account, move in itertools.product(open_accounts(book), Move):
-        case = json.loads(json.dumps(write_case(book, account)))
+    """But for the numbers of rows, which the case does not keep."""
+    for account, move in itertools.product(open_accounts(book), Mode):
+        case = json.loads(json.dumps(write_case(book, [account])))
         again = read_case(case)
-        assert write_case(again, 0) == case
-        expected = facts_of(solve(book, account, move, is_flow=is_flow))
-        assert facts_of(solve(again, 0, move, is_flow=is_flow)) == expected
+        expected = solve(book, account, move, is_flow=is_flow)
+        found = solve(again, 0, move, is_flow=is_flow)
+        assert found.short_by == expected.short_by
+        assert found.plan.cash_after == expected.plan.cash_after
+        assert [_describe(trade) for trade in found.plan.trades] == [
+            _describe(trade) for trade in expected.plan.trades
+        ]
+
+
+def _describe(trade):
+    lots = [(lot.quantity, lot.cost, lot.gain, lot.tax) for lot in trade.lots]
+    return trade.security.symbol, trade.side, trade.quantity, trade.amount, trade.reason, lots
 
 
 # --- Nearer the target, and quiet there -----------------------------------------------------
@@ -151,9 +157,9 @@ def rounding_allowance(answer):
 @given(random_books(with_locks=False))
 def test_going_to_target_never_ends_further_away_than_rounding_explains(book):
     for account in open_accounts(book):
-        answer = solve(book, account, Move.TO_TARGET)
+        answer = solve(book, account, Mode.FULL)
         before = float(answer.drift.drift_total[account])
-        if not answer.sized.short_by:
+        if not answer.short_by:
             assert answer.drift_after() <= before + rounding_allowance(answer) + 1e-9
 
 
@@ -161,7 +167,7 @@ def test_going_to_target_never_ends_further_away_than_rounding_explains(book):
 @given(random_books(with_locks=False, is_smooth=True))
 def test_without_friction_the_target_is_met(book):
     for account in open_accounts(book):
-        answer = solve(book, account, Move.TO_TARGET)
+        answer = solve(book, account, Mode.FULL)
         wanted = answer.drift.rows_of(answer.level).targets[account]
         # Each amount is rounded to a cent; a trade of less than one is not made.
         allowance = 1e-6 + 0.01 * (len(book.securities) + 1) / book.values[account]
@@ -171,7 +177,7 @@ def test_without_friction_the_target_is_met(book):
 @settings(max_examples=50, deadline=None)
 @given(random_books(with_locks=False, min_trade_amount=D(1000)), moves)
 def test_an_executed_plan_leaves_nothing_to_do(book, move):
-    """Without a spread, and with steps below the smallest trade, the second plan is empty.
+    """Without tax or spread, and with steps below the smallest trade, the second plan is empty.
 
     It may only let go of a whole holding, which is sold however small it is.
     """
@@ -179,12 +185,14 @@ def test_an_executed_plan_leaves_nothing_to_do(book, move):
         replace(row, half_spread_bps=D(0), share_step=min(row.share_step, D(1)))
         for row in book.securities
     ]
-    book = cases.rebuild(book, securities=free)
+    book = cases.rebuild(
+        book, securities=free, accounts=cases.list_accounts(book, is_taxable=False)
+    )
     for account in open_accounts(book):
         answer = solve(book, account, move)
         after = cases.apply_plan(book, account, answer.plan)
         has_sold = any(trade.side is Side.SELL for trade in answer.plan.trades)
-        if not open_accounts(after) or (move is Move.FLOW_ONLY and has_sold):
+        if not open_accounts(after) or (move is Mode.SPEND_CASH and has_sold):
             continue  # to raise cash, whole shares of the smallest trade may bring too much
         for trade in solve(after, 0, move).plan.trades:
             assert (trade.side, trade.amount < 1000) == (Side.SELL, True)
@@ -195,19 +203,20 @@ def test_an_executed_plan_leaves_nothing_to_do(book, move):
 def test_what_a_second_plan_trades_is_bounded_by_what_the_first_one_cost(book):
     """The spread makes the account smaller, so targets move by at most the cost of the plan.
 
-    Beyond that, a sale to the nearest step may leave half a step too little of its asset class.
+    Beyond that, whole steps and smallest trades may leave up to one of each too much or too little.
     """
     step = max(row.share_step * row.price for row in book.securities)
+    book = cases.rebuild(book, accounts=cases.list_accounts(book, is_taxable=False))
     for account in open_accounts(book):
-        first = solve(book, account, Move.TO_TARGET)
+        first = solve(book, account, Mode.FULL)
         after = cases.apply_plan(book, account, first.plan)
-        if not open_accounts(after) or first.sized.short_by:
+        if not open_accounts(after) or first.short_by:
             continue
         cost = sum(trade.cost for trade in first.plan.trades)
-        second = solve(after, 0, Move.TO_TARGET)
+        second = solve(after, 0, Mode.FULL)
         for trade in second.plan.trades:
             is_crumb = trade.quantity < trade.security.share_step
-            assert is_crumb or trade.amount <= 2 * cost + 2 * step + 1000
+            assert is_crumb or trade.amount <= 2 * cost + 2 * step + 2000
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,12 +232,14 @@ def test_ten_times_the_money_is_ten_times_the_trades(book):
         ],
         securities=[replace(row, share_step=row.share_step * 10) for row in book.securities],
     )
-    for account, move in itertools.product(open_accounts(book), Move):
+    for account, move in itertools.product(open_accounts(book), Mode):
         one, ten = solve(book, account, move), solve(tenfold, account, move)
         prices = {row.symbol: row.price for row in book.securities}
         for symbol, price in prices.items():
             gap = ten.trades.get(symbol, D(0)) - 10 * one.trades.get(symbol, D(0))
-            assert abs(gap * price) <= D("0.2") * (len(prices) + 1)
+            # Floats decide: polishing stops where it gains less than a billionth of the value.
+            noise = D(str(tenfold.values[account])) * D("0.0001")
+            assert abs(gap * price) <= D("0.2") * (len(prices) + 1) + noise
 
 
 # --- Band edges -----------------------------------------------------------------------------
@@ -274,7 +285,7 @@ def test_the_way_to_the_edge_is_the_shortest_there_is(book):
     weights = [(n, str(weight)) for n in range(1, count + 1)]
     book = cases.rebuild(book, models=[cases.model(str(1 - weight * count), *weights)])
     for account in open_accounts(book):
-        edge = solve(book, account, Move.TO_EDGE)
+        edge = solve(book, account, Mode.BAND_EDGE)
         rows = edge.drift.rows_of(edge.level)
         allowance = 1e-6 + 0.02 * (count + 1) / book.values[account]
         assert turnover_of(edge) <= least_turnover(edge) + allowance
@@ -286,7 +297,7 @@ def test_the_way_to_the_edge_is_the_shortest_there_is(book):
 @given(random_books(with_locks=False, is_smooth=True, band_level=BandLevel.SECURITY))
 def test_going_to_the_edge_never_turns_over_more_than_going_to_target(book):
     for account in open_accounts(book):
-        edge, target = (solve(book, account, move) for move in (Move.TO_EDGE, Move.TO_TARGET))
+        edge, target = (solve(book, account, move) for move in (Mode.BAND_EDGE, Mode.FULL))
         allowance = 0.02 * len(book.securities) / book.values[account]
         assert turnover_of(edge) <= turnover_of(target) + allowance
 
@@ -297,7 +308,7 @@ def test_going_to_the_edge_never_turns_over_more_than_going_to_target(book):
 def tax_of(book, units_by_lot):
     """Return the tax of selling so many whole shares of each lot, independently of the engine."""
     price = float(book.securities[0].price * (1 - book.securities[0].half_spread_bps / 10_000))
-    account, tax = cases.list_accounts(book)[0], 0.0
+    account, tax = book.households[0], 0.0
     for lot, units in zip(cases.list_lots(book), units_by_lot, strict=True):
         long_term = is_long_term(acquired_date=lot.acquired_date, sold_date=book.price_date)
         rate = account.long_term_rate if long_term else account.short_term_rate
@@ -308,7 +319,8 @@ def tax_of(book, units_by_lot):
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(1, 5), st.integers(0, 150), st.integers(0, 900)),
+        # Older than any wash-sale window: else a loss is kept for its tax.
+        st.tuples(st.integers(1, 5), st.integers(0, 150), st.integers(31, 900)),
         min_size=1,
         max_size=4,
     ),

@@ -40,7 +40,7 @@ def test_never_buy_gives_its_share_to_the_first_substitute_that_may_be_bought():
     answer = with_wish(NO_BUY, substitutes=(4, 2))
     assert answer.rounded == {"S4": 4000}
     assert answer.plan.trades[0].reason is TradeReason.SUBSTITUTE
-    assert answer.sized.notes == ("S1 may not be bought: S4 takes its place",)
+    assert answer.notes == ("S1 may not be bought: S4 takes its place",)
     second = with_wish(NO_BUY, substitutes=(4, 2), locks=[LockRow(1, 4, EXCLUDED)])
     assert second.rounded == {"S2": 4000}
 
@@ -52,7 +52,7 @@ def test_without_a_substitute_its_class_takes_the_share_then_the_others_then_cas
     assert others.rounded == {"S3": 4000}
     cash = with_wish(NO_BUY, locks=[LockRow(1, 2, NO_BUY), LockRow(1, 3, NO_BUY)])
     assert cash.rounded == {}
-    assert "S1 may not be bought: its share stays in cash" in cash.sized.notes
+    assert "S1 may not be bought: its share stays in cash" in cash.notes
 
 
 def test_what_is_excluded_leaves_whole_even_within_a_class_on_target():
@@ -77,7 +77,7 @@ def test_never_sell_makes_the_others_give_way():
     assert "S1" not in answer.trades
     # Class A gives way first: its 20 % go, then class B gives the last 10 %.
     assert answer.rounded == {"S2": -1000, "S3": 1000}
-    assert answer.sized.notes == ("S1 may not be sold: the other targets give way",)
+    assert answer.notes == ("S1 may not be sold: the other targets give way",)
 
 
 def test_a_security_without_a_market_is_not_bought():

@@ -1,5 +1,6 @@
 """Policies and the market in the browser: rules in words, bad input, one run at a time."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -30,6 +31,25 @@ TERMS = {
     "approval_hours_max": "24",
     "price_tolerance": "1.5",
     "is_active": "on",
+    "tracking_error_max": "2",
+    "hurdle_bps": "0",
+    "destination_share": "50",
+    "drift_measure": "WEIGHT",
+    "risk_aversion": "4",
+    "risk_horizon_years": "0.5",
+    "willingness": "2.5",
+    "ticket_price": "1",
+    "commission_fixed": "0",
+    "commission_bps": "0",
+    "lot_method": "LEAST_TAX",
+    "harvests_losses": "on",
+    "harvest_benefit_min": "20",
+    "harvest_drift_max": "2",
+    "hold_for_long_term_days": "0",
+    "transition_years": "0",
+    "transition_start_year": "",
+    "caps": "",
+    "turnover_max": "",
 }
 
 
@@ -67,6 +87,56 @@ def test_changing_a_policy_makes_a_revision_and_keeps_what_was_not_changed(scene
     assert 'value="25"' in page
 
 
+def test_a_new_policy_starts_mindful_of_tax_and_cost(scene):
+    page = text_of(get(scene.world.admin, "add_policy"))
+    assert "correcting may cost up to 2.50% of what is traded, tax included" in page
+    assert "Losses are harvested where that saves at least $20.00 of tax." in page
+    for name, value in (("willingness", "2.5"), ("ticket_price", "1")):
+        assert re.search(rf'name="{name}" value="{value}"', page)
+    for group in ("When to act", "How far", "Costs", "Taxes", "Limits"):
+        assert f'<legend class="fs-5">{group}</legend>' in page
+
+
+def test_every_term_is_saved_shown_again_and_said_in_words(scene):
+    terms = {
+        **TERMS,
+        "trigger": "ECONOMIC",
+        "hurdle_bps": "1.5",
+        "destination": "BETWEEN",
+        "destination_share": "40",
+        "turnover_max": "30",
+        "hold_for_long_term_days": "45",
+        "transition_years": "3",
+        "transition_start_year": "2026",
+        "caps": "class us equity 60%\n\nSecurity BOND 45.5 %",
+    }
+    assert (
+        post(scene.world.admin, "policy", scene.world.policy.public_id, **terms).status_code == 302
+    )
+    policy = models.Policy.objects.get(pk=scene.world.policy.pk)
+    assert (policy.willingness, policy.turnover_max) == (D("0.025"), D("0.3"))
+    assert (policy.destination_share, policy.hurdle_bps) == (D("0.4"), D("1.5"))
+    assert policy.caps == [
+        {"kind": "ASSET_CLASS", "name": "US equity", "max_weight": "0.6"},
+        {"kind": "SECURITY", "name": "BOND", "max_weight": "0.455"},
+    ]
+    page = text_of(get(scene.world.admin, "policy", policy.public_id))
+    for words in (
+        "gains more than it costs and is taxed by more than 1.5 bp of its value",
+        "Trades go 40% of the way from the edge of the band to the target.",
+        "Gains within 45 days of being long-term are kept.",
+        "Gains of the old portfolio are spread over 2026 to 2028.",
+        "A plan trades at most 30.0% of the value.",
+        "Never more than: US equity 60.0%, BOND 45.5%.",
+        "class US equity 60% security BOND 45.5%",
+        'name="turnover_max" value="30"',
+    ):
+        assert words in page, words
+    post(scene.world.admin, "policy", policy.public_id, **{**terms, "trigger": "RISK"})
+    page = text_of(get(scene.world.admin, "policy", policy.public_id))
+    assert "may stray from its model by more than 2.0% a year" in page
+
+
 def test_an_advisor_reads_a_policy_but_cannot_change_it(scene):
     policy = scene.world.policy
     page = text_of(get(scene.world.advisor, "policy", policy.public_id))
@@ -89,6 +159,17 @@ def test_an_advisor_reads_a_policy_but_cannot_change_it(scene):
         ({"approval_hours_max": "0"}, "greater than or equal to 1"),
         ({"name": ""}, "This field is required"),
         ({"name": "Daily"}, "already"),
+        ({"willingness": "0"}, "greater than or equal to 0.0001"),
+        ({"willingness": "501"}, "less than or equal to 500"),
+        ({"destination": "SIDEWAYS"}, "Select a valid choice"),
+        ({"lot_method": "SPECIFIED"}, "Select a valid choice"),
+        ({"risk_aversion": "0"}, "greater than or equal to 0.001"),
+        ({"turnover_max": "NaN"}, "Enter a number"),
+        ({"transition_years": "3"}, "Say in which year it begins"),
+        ({"caps": "sixty percent of shares"}, "is no limit"),
+        ({"caps": "class US equity 101%"}, "more than 100%"),
+        ({"caps": "class Gold 10%"}, "No security of the firm is of the asset class “Gold”"),
+        ({"caps": "security BOND 50%\nsecurity bond 40%"}, "two caps on the security “BOND”"),
     ],
 )
 def test_terms_that_make_no_sense_are_refused_where_they_stand(scene, changes, words):

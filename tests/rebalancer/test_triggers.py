@@ -13,6 +13,9 @@ from rebalancer import models
 from rebalancer.domain.kinds import Cause, CheckStatus
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.operations import policies
+from rebalancer.queries.books import describe_policy
+from rebalancer.queries.pages.looks import list_next_looks
+from rebalancer.queries.work import DueLook, list_due_looks
 from tests.rebalancer.world import DAY, make_world, publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,6 +69,18 @@ def test_combined_looks_on_its_schedule_and_acts_on_a_breach():
     world.set_prices(date(2026, 11, 25))
     world.look(date(2026, 11, 25))
     assert len(checks_of(calm)) == 1
+
+
+@pytest.mark.parametrize(("trigger", "cause"), [("RISK", Cause.RISK), ("ECONOMIC", Cause.ECONOMIC)])
+def test_risk_and_gain_are_looked_at_every_session_whatever_the_schedule(trigger, cause):
+    world = make_world(trigger=trigger, schedule="ANNUAL")
+    account = world.add_account("240", lots=ON_TARGET)
+    for day in (DAY, date(2026, 11, 23)):
+        found = list_due_looks(firm_id=world.firm.pk, price_date=day)
+        assert found == [DueLook(account.pk, cause, day.isoformat())]
+    assert list_next_looks(
+        terms=describe_policy(world.policy), exchange="XNYS", after=DAY, count=2
+    ) == [date(2026, 11, 23), date(2026, 11, 24)]
 
 
 def test_after_downtime_only_the_newest_missed_look_is_made_up():

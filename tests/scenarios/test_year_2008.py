@@ -145,10 +145,9 @@ class Year:
 
     def open(self, number: int, day: date, closes: dict[str, str], dice: Random) -> int:
         household = people.make_household(self.firm, advisor=self.advisor)
-        people_operations.set_tax_rates(
+        people_operations.set_tax_terms(
             household_id=household.pk,
-            short_term_rate=D("0.35"),
-            long_term_rate=D("0.15"),
+            values={"short_term_rate": D("0.35"), "long_term_rate": D("0.15")},
             actor_id=self.admin.pk,
         )
         account_id = books.open_account(

@@ -14,9 +14,13 @@ from portfolios.domain.lots import is_long_term
 from portfolios.domain.money import ZERO, round_money
 from portfolios.queries import books, market, securities
 from rebalancer import models
-from rebalancer.engine.book import CENTS, SHARE_UNITS, from_units
+from rebalancer.domain.kinds import CheckStatus
+from rebalancer.domain.plan import Plan
+from rebalancer.engine.answering import answer_households
+from rebalancer.engine.book import CENTS, from_units
 from rebalancer.engine.drift import measure_drift
-from rebalancer.engine.solve import SizedPlan, choose_move, solve_account
+from rebalancer.engine.outcome import Case
+from rebalancer.engine.route import choose_mode
 from rebalancer.queries.pages import words
 from rebalancer.queries.pages.standing import (
     BandRow,
@@ -202,10 +206,12 @@ def preview_cash_move(*, account: "Account", amount: Decimal, price_date: date) 
     book = load_standings(
         firm_id=account.firm_id, account_ids=[account.pk], price_date=price_date
     ).book
-    cash_cents = int(book.cash_cents[0]) + int(amount * CENTS)
-    if cash_cents < 0:
+    at = int(np.flatnonzero(book.account_ids == account.pk)[0])
+    cash_cents = book.cash_cents.copy()
+    cash_cents[at] += int(amount * CENTS)
+    if cash_cents[at] < 0:
         return None
-    after = replace(book, cash_cents=np.array([cash_cents], np.int64))
+    after = replace(book, cash_cents=cash_cents)
     standings = measure_standings(after)
     standing = standings.by_account[account.pk]
     trades: Sequence[PreviewTrade] = ()
@@ -214,50 +220,50 @@ def preview_cash_move(*, account: "Account", amount: Decimal, price_date: date) 
         note = f"We could not say what would follow: the account {standing.blocked}."
     else:
         drift = measure_drift(after, standings.targets, is_flow=True)
-        if drift.is_breached[0]:
-            move = choose_move(after, drift, 0, is_flow=True)
-            plan = solve_account(after, standings.targets, drift, 0, move)
-            trades = _describe_trades(plan, standings)
+        if drift.is_breached[at]:
+            mode = choose_mode(after, drift, at, is_flow=True)
+            [answer] = answer_households(Case(after, standings.targets, drift), {at: mode}).values()
+            trades = _describe_trades(answer.plans[at])
             note = "" if trades else "No trade above the smallest amount would help."
     return Preview(
         value_after=round_money(Decimal(str(standing.value))),
-        cash_after=Decimal(cash_cents) / CENTS,
+        cash_after=from_units(cash_cents[at], CENTS),
         rows=standing.rows,
         trades=tuple(trades),
         note=note,
     )
 
 
-def _describe_trades(plan: SizedPlan, standings: Standings) -> list[PreviewTrade]:
-    book = standings.book
-    trades = []
-    for trade in plan.trades:
-        row = book.securities[trade.security]
-        quantity = from_units(abs(trade.units), SHARE_UNITS)
-        trades.append(
-            PreviewTrade(
-                side="BUY" if trade.units > 0 else "SELL",
-                symbol=row.symbol,
-                quantity=quantity,
-                amount=round_money(quantity * (row.price or ZERO)),
-            )
+def _describe_trades(plan: Plan) -> list[PreviewTrade]:
+    return [
+        PreviewTrade(
+            side=trade.side,
+            symbol=trade.security.symbol,
+            quantity=trade.quantity,
+            amount=round_money(trade.quantity * trade.security.price),
         )
-    return sorted(trades, key=lambda trade: (trade.side == "BUY", trade.symbol))
+        for trade in plan.trades
+    ]
 
 
 def list_checks(account_id: int, limit: int = 12) -> list[Mapping[str, Any]]:
     """Return an account's newest checks in words."""
-    rows = models.Check.objects.filter(account_id=account_id).order_by("-id")[:limit]
+    rows = models.Check.objects.filter(account_id=account_id).select_related("firm")
     return [
         {
             "price_date": row.price_date,
             "cause": words.LOOK_LABELS[row.cause],
             "status": row.status,
-            "reason": row.reason,
+            "reason": words.explain_look(
+                reason=row.reason,
+                certificate=row.certificate if row.status == CheckStatus.NO_TRADE else {},
+                tracking_error=row.tracking_error,
+                currency=row.firm.currency,
+            ),
             "drift_max": row.drift_max,
             "is_breached": row.is_breached,
         }
-        for row in rows
+        for row in rows.order_by("-id")[:limit]
     ]
 
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import QuerySet
 
 from portfolios.domain.money import ZERO
-from portfolios.queries import books, history
+from portfolios.domain.tax import get_regime
+from portfolios.domain.tax.regime import Rates
+from portfolios.queries import history
+from portfolios.queries.taxes import load_tax_standing
 from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.queries.books import describe_policy
@@ -44,17 +47,20 @@ class AccountLine:
 
 @dataclass(frozen=True, slots=True)
 class GainsYear:
-    """Realised gains of taxable accounts in one calendar year, and what they would be taxed."""
+    """What a tax year has realised so far, denied losses left out, and what it would be taxed."""
 
-    year: int
+    first_date: date
+    last_date: date
     short_term: Decimal
     long_term: Decimal
+    carried: Decimal  # losses of earlier years, not negative
     tax: Decimal
 
     @property
     def label(self) -> str:
         """Return what the figure is."""
-        return f"Estimated tax {self.year}"
+        first, last = self.first_date.year, self.last_date.year
+        return f"Estimated tax {first}" + (f"/{last % 100:02d}" if last != first else "")
 
     @property
     def text(self) -> str:
@@ -63,7 +69,8 @@ class GainsYear:
         if not realised:
             return "no gains realised so far"
         word = "gains" if realised > 0 else "losses"
-        return f"on {figures.money(abs(realised))} of realised {word}"
+        carried = f", less {figures.money(self.carried)} carried in" if self.carried else ""
+        return f"on {figures.money(abs(realised))} of realised {word}{carried}"
 
 
 @dataclass(frozen=True)
@@ -162,18 +169,12 @@ def load_household_page(
         account_ids=ids, since=price_date - timedelta(days=HISTORY_DAYS), until=price_date
     )
     rows = tuple(merge_rows([line.standing for line in lines]))
-    taxable = [account.pk for account in accounts if account.tax_status == "TAXABLE"]
     return HouseholdPage(
         lines=lines,
         total=sum(line.standing.value for line in lines),
         rows=rows,
         history=values,
-        gains=load_gains(
-            account_ids=taxable,
-            year=price_date.year,
-            short_term_rate=household.short_term_rate,
-            long_term_rate=household.long_term_rate,
-        ),
+        gains=load_gains(household=household, day=price_date),
         next_look=min((day for day in next_looks.values() if day), default=None),
         allocation_chart=draw_allocation(rows) if rows else None,
         value_chart=draw_value(values, ids, firm.currency),
@@ -181,23 +182,36 @@ def load_household_page(
     )
 
 
-def load_gains(
-    *,
-    account_ids: Sequence[int],
-    year: int,
-    short_term_rate: Decimal,
-    long_term_rate: Decimal,
-) -> GainsYear:
-    """Return the year's realised gains of taxable accounts; losses of one term offset the other."""
-    gains = books.sum_realised_gains(account_ids, year) if account_ids else {}
-    short_term, long_term = gains.get(False, ZERO), gains.get(True, ZERO)
-    if short_term < 0 or long_term < 0:
-        net = short_term + long_term
-        rate = short_term_rate if short_term > 0 else long_term_rate
-        tax = max(net, ZERO) * rate
-    else:
-        tax = short_term * short_term_rate + long_term * long_term_rate
-    return GainsYear(year, short_term, long_term, tax)
+def load_gains(*, household: "Household", day: date) -> GainsYear:
+    """Return what the household's tax year of `day` has realised, and the tax on it so far."""
+    law = get_regime(household.tax_regime)
+    standing = load_tax_standing(
+        regimes={household.pk: household.tax_regime}, account_ids=[], day=day
+    )
+    short_term, long_term = standing.year_gains[household.pk]
+    deduction_rate = household.deduction_rate
+    settled = law.settle_year(
+        short=short_term,
+        long=long_term,
+        carry_short=household.carried_short_loss,
+        carry_long=household.carried_long_loss,
+        rates=Rates(
+            short=household.short_term_rate,
+            long=household.long_term_rate,
+            deduction=household.short_term_rate if deduction_rate is None else deduction_rate,
+            carried=household.carried_share * household.long_term_rate,
+        ),
+    )
+    first, last = law.tax_year(day)
+    return GainsYear(
+        first_date=first,
+        last_date=last,
+        short_term=short_term,
+        long_term=long_term,
+        carried=household.carried_short_loss + household.carried_long_loss,
+        # A loss saves tax on other income; the page shows what gains cost.
+        tax=max(settled.tax, ZERO),
+    )
 
 
 def _list_policies(account_ids: Sequence[int]) -> dict[int, models.Policy]:

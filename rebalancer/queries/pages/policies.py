@@ -1,8 +1,9 @@
 """The policies of a firm: the rule in words, when it looks next, and who follows it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, Q, QuerySet
@@ -93,10 +94,16 @@ def count_followers(policy: models.Policy) -> int:
 
 
 def get_default_terms() -> PolicyTerms:
-    """Return the terms that a new policy starts from: the defaults of the table."""
+    """Return the terms that a new policy starts from: the table's, and mindful of tax and cost."""
     policy = models.Policy(trigger=Trigger.THRESHOLD)
     for column in models.Policy._meta.concrete_fields:
         # A default written as text becomes the number that the database would return.
         setattr(policy, column.attname, column.to_python(getattr(policy, column.attname)))
     policy.pk = 0
-    return describe_policy(policy)
+    # The table's own defaults keep policies from before these terms as strict as they were.
+    return replace(
+        describe_policy(policy),
+        willingness=Decimal("0.025"),
+        harvests_losses=True,
+        ticket_price=Decimal(1),
+    )

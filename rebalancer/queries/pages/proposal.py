@@ -68,6 +68,55 @@ class Link:
     price_date: date
 
 
+@dataclass(frozen=True, slots=True)
+class TermRow:
+    """One part of what plans cost, in money; None where a plan is not possible."""
+
+    label: str
+    plan: Decimal
+    nothing: Decimal
+    buy_only: Decimal | None
+    naive: Decimal | None
+
+    @property
+    def is_something(self) -> bool:
+        """Return whether any of the plans has such a cost."""
+        return any((self.plan, self.nothing, self.buy_only, self.naive))
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the plan and simpler ones cost in all, and what no plan can cost less than."""
+
+    rows: tuple[TermRow, ...]  # the last is the total
+    total: TermRow
+    gain: Decimal
+    bound: Decimal | None
+    gap: Decimal | None
+    gap_share: Decimal | None  # of the value
+
+
+@dataclass(frozen=True, slots=True)
+class Untraded:
+    """A trade that going straight to target would make, and why the plan does not."""
+
+    symbol: str
+    side: str
+    amount: Decimal
+    saves: Decimal
+    costs: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """The proposal of another account that was solved together with this one."""
+
+    public_id: UUID
+    account_name: str
+    status: str
+
+
 @dataclass(frozen=True)
 class ProposalPage:
     """Everything but the proposal itself."""
@@ -85,6 +134,11 @@ class ProposalPage:
     tax_label: str
     tax_text: str
     gain_text: str
+    proof: Proof | None
+    road: str
+    asked: str
+    untraded: tuple[Untraded, ...]
+    siblings: tuple[Sibling, ...]
 
     @property
     def trade_count(self) -> int:
@@ -140,6 +194,11 @@ def load_proposal_page(proposal: models.Proposal, *, price_date: date) -> Propos
         earlier=_link(proposal.supersedes),
         later=_link(later),
         **_describe_figures(proposal),
+        proof=read_proof(proposal.certificate),
+        road=words.explain_path(path=proposal.path, reason=proposal.path_reason),
+        asked=words.explain_wanted(proposal.wanted, currency=proposal.firm.currency),
+        untraded=read_untraded(proposal.untraded),
+        siblings=_list_siblings(proposal),
         chart={
             "rows": [
                 {
@@ -155,6 +214,70 @@ def load_proposal_page(proposal: models.Proposal, *, price_date: date) -> Propos
             ]
         },
     )
+
+
+def read_proof(certificate: Mapping[str, Any]) -> Proof | None:
+    """Return a stored certificate as numbers, or None for a proposal that has none."""
+    if not certificate:
+        return None
+
+    def read(row: Mapping[str, Any] | None, name: str) -> Decimal | None:
+        return None if row is None else Decimal(row[name])
+
+    def compare(name: str, label: str) -> TermRow:
+        return TermRow(
+            label=label,
+            plan=Decimal(certificate["plan"][name]),
+            nothing=Decimal(certificate["nothing"][name]),
+            buy_only=read(certificate["buy_only"], name),
+            naive=read(certificate["naive"], name),
+        )
+
+    parts = [compare(name, label) for name, label in words.TERM_LABELS.items()]
+    total = compare("total", "In all")
+    bound, gap, gap_bps = (
+        None if certificate[name] is None else Decimal(certificate[name])
+        for name in ("bound", "gap", "gap_bps")
+    )
+    return Proof(
+        rows=(*(row for row in parts if row.is_something), total),
+        total=total,
+        gain=Decimal(certificate["gain"]),
+        bound=bound,
+        gap=gap,
+        gap_share=None if gap_bps is None else gap_bps / 10_000,
+    )
+
+
+def read_untraded(rows: Sequence[Mapping[str, str]]) -> tuple[Untraded, ...]:
+    """Return what a proposal leaves alone, the largest first."""
+    untraded = [
+        Untraded(
+            symbol=row["symbol"],
+            side=Side.BUY if Decimal(row["amount"]) > 0 else Side.SELL,
+            amount=abs(Decimal(row["amount"])),
+            saves=Decimal(row["saves"]),
+            costs=Decimal(row["costs"]),
+            reason=row["words"],
+        )
+        for row in rows
+    ]
+    return tuple(sorted(untraded, key=lambda row: (-row.amount, row.symbol)))
+
+
+def _list_siblings(proposal: models.Proposal) -> tuple[Sibling, ...]:
+    """Return the proposals of the household's other accounts that were solved with this one."""
+    rows = (
+        models.Proposal.objects.filter(
+            firm_id=proposal.firm_id,
+            account__household_id=proposal.account.household_id,
+            household_plan=proposal.household_plan,
+        )
+        .exclude(pk=proposal.pk)
+        .order_by("account__name", "pk")
+    )
+    facts = rows.values_list("public_id", "account__name", "status")
+    return tuple(Sibling(*row) for row in facts)
 
 
 def _describe_figures(proposal: models.Proposal) -> dict[str, str]:

@@ -61,7 +61,9 @@ class Standings:
 
 def load_standings(*, firm_id: int, account_ids: Sequence[int], price_date: date) -> Standings:
     """Measure these accounts on `price_date`, in the fixed number of queries of a Book."""
-    book = load_book(firm_id=firm_id, account_ids=account_ids, price_date=price_date)
+    book = load_book(
+        firm_id=firm_id, account_ids=account_ids, price_date=price_date, is_whole_household=True
+    )
     return measure_standings(book)
 
 

@@ -11,9 +11,11 @@ from accounts.domain.roles import Role
 from accounts.serializers import ReferenceSerializer
 from portfolios.domain.kinds import Side
 from rebalancer.access import UNDECIDED
-from rebalancer.domain.kinds import Cause, CheckStatus, TradeReason
+from rebalancer.domain.kinds import Cause, TradeReason
 from rebalancer.domain.lifecycle import OrderStatus, ProposalStatus
 from rebalancer.queries.pages.orders import measure_average_price
+from rebalancer.serializers.certificates import EngineAnswerSerializer, Reckoned
+from rebalancer.serializers.checks import CheckSerializer as CheckSerializer
 from robo.common.api.serializers import (
     Code,
     ErrorSerializer,
@@ -105,30 +107,6 @@ class HoldingsSerializer(serializers.Serializer[Any]):
     policy = ReferenceSerializer(allow_null=True)
     classes = BandSerializer(many=True)
     holdings = HoldingSerializer(many=True)
-
-
-class CheckBandSerializer(serializers.Serializer[Any]):
-    """An asset class on the day of a check."""
-
-    label = serializers.CharField()  # type: ignore[assignment]
-    weight = Weight()
-    target = Weight()
-    low = Weight()
-    high = Weight()
-
-
-class CheckSerializer(serializers.Serializer[Any]):
-    """One look at an account, and whether it called for trades."""
-
-    price_date = serializers.DateField()
-    cause = Code(Cause)
-    status = Code(CheckStatus)
-    reason = serializers.CharField()
-    is_breached = serializers.BooleanField()
-    drift_max = Weight()
-    value = Money()
-    drift = CheckBandSerializer(many=True)
-    created_at = serializers.DateTimeField()
 
 
 # --- Orders --------------------------------------------------------------------------------------
@@ -272,6 +250,11 @@ class TradeSerializer(serializers.Serializer[Any]):
     weight_target = Weight()
     reason = Code(TradeReason)
     explanation = serializers.CharField()
+    drift_removed = Reckoned(
+        source="drift_removed_amount", help_text="cost of drift that it takes away"
+    )
+    rule = serializers.CharField(help_text="what limited it; empty: nothing but its own price")
+    next_best = serializers.CharField(help_text="the best other quantity, and how much dearer")
     lots = TradeLotSerializer(many=True, source="trade_lots")
 
     def get_id(self, trade: Any) -> uuid.UUID:
@@ -312,7 +295,7 @@ class ModelEditionSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="number")
 
 
-class ProposalPartsSerializer(serializers.Serializer[Any]):
+class ProposalPartsSerializer(EngineAnswerSerializer):
     """What only the detail of a proposal shows."""
 
     cause = Code(Cause)

@@ -1,0 +1,1 @@
+"""What price history says, as arrays: knows no table, no clock, no request."""

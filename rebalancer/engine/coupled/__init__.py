@@ -1,0 +1,1 @@
+"""The accounts of one household in one problem: relaxation, bound, whole trades."""

@@ -1,0 +1,1 @@
+"""Accounts whose drift is priced by a full covariance."""

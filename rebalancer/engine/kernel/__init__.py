@@ -1,0 +1,1 @@
+"""The compiled kernel: each account by itself, in closed form and whole steps."""
