@@ -22,12 +22,12 @@ def compare_rules(*, cases: int = 10_000) -> list[str]:
     with_losses = _list_losses(draw_problem(2, accounts=cases))
     gains_only = _list_losses(draw_problem(2, accounts=cases, has_losses=False))
     lines = [
-        f"{'bp of value above ours: mean / median':46}{'a third of lots at a loss':28}"
+        f"{'bp of value above ours: mean / median':50}{'a third of lots at a loss':28}"
         "no lot at a loss"
     ]
     for name, losses in with_losses.items():
         cells = [f"{show(np.mean(x))} / {show(np.median(x))}" for x in (losses, gains_only[name])]
-        lines.append(f"{name:46}{cells[0]:28}{cells[1]}")
+        lines.append(f"{name:50}{cells[0]:28}{cells[1]}")
     return lines
 
 

@@ -38,5 +38,5 @@ def measure_start() -> list[str]:
                 check=True,
             )
             loading, first = map(float, done.stdout.split())
-            lines.append(f"{name:46}import {show(loading)} s, first 20 accounts {show(first)} s")
+            lines.append(f"{name:50}import {show(loading)} s, first 20 accounts {show(first)} s")
     return lines

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
-WIDTHS = (46, 11, 11, 11, 10, 22)
+WIDTHS = (50, 11, 11, 11, 10, 22)
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,15 @@ def print_load() -> None:
 def hushing() -> Iterator[None]:
     """Keep what SCIP's library says about its own tolerances out of the table."""
     sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    kept, nowhere = (os.dup(1), os.dup(2)), os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for stream, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
         os.close(nowhere)
 
 

@@ -34,6 +34,9 @@ from rebalancer.engine.terms import sell_segments
 from rebalancer.engine.ties import measure_gains_left
 from rebalancer.engine.wishes import is_wanting, name_conflict
 
+NO_WHOLE_PLAN = "No plan in whole shares and smallest trades keeps every limit at once."
+# What these modes are asked not to sell, they do not sell for want of cash either.
+NO_SALES = {Mode.BUY_ONLY, Mode.HARVEST_ONLY, Mode.SPEND_CASH}
 # Segments that a plan passed over come after all that it sells.
 PASSED_OVER = 1e6
 
@@ -132,7 +135,13 @@ def answer_outcome(case: Case, household: int, outcome: Outcome) -> Answer:
 
 def _name_conflict(case: Case, household: int, outcome: Outcome, sized: list[SizedPlan]) -> str:
     short_by = np.array([float(plan.short_by) for plan in sized])
-    return name_conflict(case, household, outcome) if is_wanting(outcome, short_by) else ""
+    if not is_wanting(outcome, short_by):
+        return ""
+    conflict = name_conflict(case, household, outcome)
+    if conflict or NO_SALES & set(outcome.modes):
+        return conflict
+    # Fractions of shares might do what whole ones cannot: then no wish is to blame.
+    return NO_WHOLE_PLAN
 
 
 def _answer_nothing(targets: Targets, mode: Mode, accounts: range) -> Answer:

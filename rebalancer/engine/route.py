@@ -163,7 +163,8 @@ def _reconsider(case: Case, outcome: Outcome, again: Callable[[Leeway], Outcome]
     is_short = _is_cash_short(outcome.formulation.to_solve, outcome.trade)
     if is_short or outcome.is_infeasible:
         other = again(LAST_RESORT)
-        return replace(other, path_reason=f"cash is short; {other.path_reason}")
+        reason = "cash is short" if is_short else "not every limit could be kept"
+        return replace(other, path_reason=f"{reason}; {other.path_reason}")
     if overharvests(case.book, case.drift, outcome.formulation, outcome.trade, outcome.sold):
         other = again(NO_HARVEST)
         reason = "harvesting would leave it further from target than the policy allows"

@@ -160,7 +160,8 @@ def _look_further(
     if not any(by_trigger.values()):
         return _Findings({}, {})
     drift = next(iter(drifts.values()))
-    economic = by_trigger[Trigger.ECONOMIC]
+    # A household with one target has no benefit by account: there its bands decide.
+    economic = [a for a in by_trigger[Trigger.ECONOMIC] if not book.tax_terms(a).is_together]
     gains: Sequence[float] = ()
     if economic:
         gains = measure_gains(Case(book, targets, drift), np.array(economic)).tolist()
