@@ -4,7 +4,7 @@ Plain values; amounts are money. Positions are named by (account, security), ind
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 
 from rebalancer.domain.kinds import Mode, Path, TradeReason
@@ -27,7 +27,7 @@ class Terms:
     @property
     def total(self) -> float:
         """Return the objective."""
-        return sum(astuple(self))
+        return self.drift + self.cash_drag + self.location + self.of_trading
 
     @property
     def of_trading(self) -> float:

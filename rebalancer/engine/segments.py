@@ -7,15 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from portfolios.domain.tax import get_regime
+from portfolios.domain.tax import get_regime, harvest_value
 from portfolios.domain.tax.harvest_value import HarvestCase, harvest_threshold
 from portfolios.domain.tax.regime import TaxRegime
-from rebalancer.domain.household import HouseholdTerms
 from rebalancer.engine.book import Book
-from rebalancer.engine.columns import CENTS, EPOCH, SHARE_UNITS, Bools, Floats, Ints, to_day
+from rebalancer.engine.columns import CENTS, SHARE_UNITS, Bools, Floats, Ints, to_day
 
 # A year and a bit: nothing older than this can still be short-term in any regime.
 TERM_DAYS = 400
+# Beyond these days to long-term the threshold no longer moves.
+TERM_DAYS_MAX = harvest_value.TERM_DAYS
 # What is not known of a security's volatility is taken as a broad stock index's.
 VOLATILITY_USUAL = 0.16
 # Losses that are not harvested for their own sake still come first when something must be sold:
@@ -89,26 +90,28 @@ def build_segments(book: Book, accounts: Ints, leeway: Leeway = ORDINARY) -> Seg
     policy_index = book.policy_index[account]
     keeping = np.array([row.hold_for_long_term_days for row in book.policies], np.int64)
     kept = ~is_long & (gain > 0) & (days_short <= keeping[policy_index]) & leeway.keeps_short_gains
-    harvests = np.array(
-        [row.harvests_losses and leeway.harvests for row in book.policies], np.bool_
+    # What a harvest must be worth at least, in money; no policy that takes none asks for so much.
+    least = np.array(
+        [
+            float(row.harvest_benefit_min) if row.harvests_losses and leeway.harvests else np.inf
+            for row in book.policies
+        ]
     )
-    is_harvest = np.zeros(len(lots), np.bool_)
-    for place in map(int, np.flatnonzero((gain < 0) & taxable & harvests[policy_index])):
-        policy = book.policies[policy_index[place]]
-        terms_of_home = book.households[household[place]]
-        saved = -gain[place] * amount[place] * rate[place]
-        cost = 2 * book.half_spread[security[place]] * amount[place]
+    round_trip = 2 * book.half_spread[security]
+    benefit = (-gain * rate - round_trip) * amount
+    is_harvest = (gain < 0) & taxable & (benefit >= least[policy_index])
+    for place in map(int, np.flatnonzero(is_harvest)):
+        home = book.households[household[place]]
         threshold = _find_threshold(
             book.price_date,
-            terms_of_home,
+            home.regime,
+            home.short_term_rate,
+            home.long_term_rate,
             book.securities[security[place]].volatility,
-            float(2 * book.half_spread[security[place]]),
-            int(max(days_short[place], 0)),
+            float(round_trip[place]),
+            int(min(max(days_short[place], 0), TERM_DAYS_MAX)),
         )
-        loss_of_basis = -gain[place] / basis[place]
-        is_harvest[place] = loss_of_basis >= threshold and saved - cost >= float(
-            policy.harvest_benefit_min
-        )
+        is_harvest[place] = -gain[place] / basis[place] >= threshold
     # A loss not worth taking by itself counts for nothing, but what saves most tax goes first.
     is_loss = gain < 0
     depth = np.where(is_loss, -gain * rate / (-gain * rate + 0.01), 0.0)
@@ -145,29 +148,25 @@ def _last_long_day(regime: str, day: date) -> int:
     return find_last_long_day(get_regime(regime), day)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)
 def _find_threshold(
     day: date,
-    terms: HouseholdTerms,
+    regime: str,
+    short_rate: Decimal,
+    long_rate: Decimal,
     volatility: Decimal | None,
     round_trip: float,
     days_short: int,
 ) -> float:
     """Return the loss, as a share of basis, from which it is worth taking whatever its size."""
-    rate = terms.short_term_rate if days_short else terms.long_term_rate
     case = HarvestCase(
         day=day,
-        year_end=get_regime(terms.regime).tax_year(day)[1],
+        year_end=get_regime(regime).tax_year(day)[1],
         round_trip_cost=Decimal(str(round(round_trip, 8))),
         amount=Decimal(10) ** 9,
-        rate_saved=rate,
-        rate_long_term=terms.long_term_rate,
+        rate_saved=short_rate if days_short else long_rate,
+        rate_long_term=long_rate,
         days_to_long_term=days_short or None,
     )
     known = Decimal(str(VOLATILITY_USUAL)) if volatility is None else volatility
     return float(harvest_threshold(volatility=known, case=case))
-
-
-def acquired_date(book: Book, lot: int) -> date:
-    """Return the day from which a lot's holding period counts."""
-    return EPOCH + timedelta(days=int(book.lot_day[lot]))
