@@ -12,6 +12,7 @@ from rebalancer import models
 from rebalancer.domain.kinds import CheckStatus, Mode, Path
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.operations import proposals
+from rebalancer.operations.approvals import list_changes_since
 from rebalancer.operations.solving import Wanted, read_wanted
 from robo.common.errors import Refused
 from tests.rebalancer.world import DAY, NOW, make_world
@@ -206,3 +207,22 @@ def test_what_was_just_sold_at_a_loss_is_not_bought_back_by_another_account():
     assert "BOND" not in bought
     assert any("BOND would wash a loss just realised" in note for note in proposal.notes)
     assert date(2026, 11, 23) > DAY
+
+
+def test_what_a_sibling_bought_lately_is_in_the_stored_case_of_each_account():
+    """Both accounts are due at once: the purchase is a lot of the Book, and of one case only."""
+    world = make_world()
+    recent = date(2026, 11, 9)
+    taxable = world.add_account("0", lots=[("USTM", "90", "11000", OLD), ("BOND", "2", "170", OLD)])
+    sheltered = world.add_account(
+        "0", lots=[("USTM", "90", "8900", recent)], tax_status=TaxStatus.TAX_FREE
+    )
+    world.look()
+    proposal = models.Proposal.objects.filter(account=taxable).first()
+    check = the_check(taxable)
+    # The loss on USTM would be denied, so that the taxable account may not sell it.
+    assert proposal is None
+    assert check.status == CheckStatus.NO_TRADE
+    other = models.Proposal.objects.get(account=sheltered)
+    assert list_changes_since(other) == []
+    assert [row["id"] for row in other.inputs["accounts"]] == [str(sheltered.pk)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from accounts.domain.roles import TaxStatus, WishKind
+from portfolios.domain.kinds import Side
 from rebalancer.domain.household import HouseholdTerms
 from rebalancer.domain.kinds import BandMeasure, CapKind
 from rebalancer.domain.policy import PolicyTerms
@@ -22,8 +23,10 @@ from rebalancer.engine.book import (
     SHARE_UNITS,
     Book,
     ModelRow,
+    RecentTradeRow,
     SecurityRow,
     from_units,
+    to_day,
 )
 from rebalancer.engine.case.book import LOCK_CODES, NOT_IN_CASES, build_named_book
 from rebalancer.engine.case.changes import list_changes as list_changes
@@ -32,6 +35,8 @@ from rebalancer.engine.case.fields import POLICY, TAX
 from rebalancer.engine.case.normal import normalise_case
 from rebalancer.engine.case.rows import sort_rows, write_plain
 
+# As far back as a purchase or a loss can matter to a wash sale.
+RECENT_DAYS = 61
 NO_TARGETS: Mapping[str, Any] = {"cash": "1", "securities": {}}
 
 
@@ -83,7 +88,7 @@ class _CaseWriter:
         at = book.index_of_security
         self.trades = [
             row
-            for row in book.recent_trades
+            for row in {*book.recent_trades, *_list_purchases(book, accounts, terms)}
             if row.household_id == terms.household_id
             and row.security_id in at
             and int(book.group_index[at[row.security_id]]) in groups
@@ -265,6 +270,32 @@ class _CaseWriter:
                     name: getattr(terms, name) for name in NOT_IN_CASES
                 }
         return origin
+
+
+def _list_purchases(
+    book: Book, accounts: Sequence[int], terms: HouseholdTerms
+) -> list[RecentTradeRow]:
+    """Return what other accounts of the household, not in the case, bought lately."""
+    others = [account for account in range(*_span_of(book, accounts[0])) if account not in accounts]
+    since = to_day(book.price_date) - RECENT_DAYS
+    return [
+        RecentTradeRow(
+            household_id=terms.household_id,
+            security_id=book.securities[book.lot_security[lot]].security_id,
+            side=Side.BUY,
+            trade_date=EPOCH + timedelta(days=int(book.lot_day[lot])),
+            is_taxable=bool(book.is_taxable[account]),
+        )
+        for account in others
+        for lot in range(book.lot_offsets[account], book.lot_offsets[account + 1])
+        if book.lot_day[lot] >= since
+    ]
+
+
+def _span_of(book: Book, account: int) -> tuple[int, int]:
+    """Return where the accounts of an account's household start and stop."""
+    home = book.household_index[account]
+    return int(book.household_offsets[home]), int(book.household_offsets[home + 1])
 
 
 def _list_wished_locks(book: Book, account: int) -> dict[int, int]:
