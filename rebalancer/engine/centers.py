@@ -20,7 +20,7 @@ from rebalancer.engine.targets import Targets
 # Among securities of a class, those outside the model are the first to be sold: their pull towards
 # staying is this small a share of the class.
 LEGACY_SLOPE = 1e-6
-# Destinations as the compiled code knows them; a share between 0 (edge) and 1 (target) goes along.
+# Destinations as the compiled code knows them.
 _TO_TARGET, _TO_EDGE, _SPEND, _RAISE, _STAY, _DRIFTED = range(6)
 _MOVES = {
     Mode.FULL: _TO_TARGET,
@@ -60,9 +60,7 @@ def build_centers(
     policy = book.policy_index[accounts]
     by_class = np.array([p.band_level is BandLevel.ASSET_CLASS for p in book.policies])[policy]
     moves = np.array([_MOVES[mode] for mode in modes], np.int64)
-    shares = np.array(
-        [_destination_share(book, int(p), m) for p, m in zip(policy, modes, strict=True)]
-    )
+    shares = np.array([_destination_share(book, int(index)) for index in policy])
     # A household that is managed together has one center: that of all its money.
     values = join_households(book, np.nan_to_num(book.values))[accounts]
     codes = lock_codes(book, accounts)
@@ -82,10 +80,9 @@ def build_centers(
             continue
         at = accounts[mine]
         steps = _measure_steps(book, (held[mine] > 0) | (model[mine] > 0), by_class=level)
-        low, high = _step_inside(rows, at, steps / values[mine][:, None])
+        low, high = _step_inside(rows, at, steps / values[mine][:, None], shares[mine][:, None])
         wanted = _want_rows(
             moves[mine],
-            shares[mine],
             values[mine],
             rows.weights[at],
             rows.targets[at],
@@ -140,23 +137,26 @@ def _measure_steps(book: Book, involved: Bools, *, by_class: bool) -> Floats:
     return np.column_stack([steps, np.zeros(len(steps))])
 
 
-def _step_inside(rows: Rows, at: Ints, step: Floats) -> tuple[Floats, Floats]:
-    """Return bands that a breached row enters by one share step, so that rounding keeps it in."""
+def _step_inside(rows: Rows, at: Ints, step: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Return the bands that breached rows are brought into.
+
+    They lie `share` of the way from the edge to the target, and at least one share step inside, so
+    that rounding keeps the row in its band.
+    """
     low, high, target = rows.low[at], rows.high[at], rows.targets[at]
     breached = rows.breached[at]
+    up = np.maximum(step, share * (target - low))
+    down = np.maximum(step, share * (high - target))
     return (
-        np.where(breached, np.maximum(low, np.minimum(low + step, target)), low),
-        np.where(breached, np.minimum(high, np.maximum(high - step, target)), high),
+        np.where(breached, np.maximum(low, np.minimum(low + up, target)), low),
+        np.where(breached, np.minimum(high, np.maximum(high - down, target)), high),
     )
 
 
-def _destination_share(book: Book, policy: int, mode: Mode) -> float:
+def _destination_share(book: Book, policy: int) -> float:
     """Return how far past the band's edge the trades go: 0 to the edge, 1 to the target."""
-    if mode is Mode.BAND_EDGE:
-        terms = book.policies[policy]
-        is_between = terms.destination is Destination.BETWEEN
-        return float(terms.destination_share) if is_between else 0.0
-    return 1.0
+    terms = book.policies[policy]
+    return float(terms.destination_share) if terms.destination is Destination.BETWEEN else 0.0
 
 
 def _limit_by_mode(
@@ -194,7 +194,6 @@ def lock_codes(book: Book, accounts: Ints) -> Ints:
 @compiled
 def _want_rows(
     moves: Ints,
-    shares: Floats,
     values: Floats,
     weights: Floats,
     targets: Floats,
@@ -215,10 +214,8 @@ def _want_rows(
             wanted[a] = np.where(breached[a], target, current)
             wanted[a, -1] = value - wanted[a, :-1].sum()
         elif move == _TO_EDGE:
-            edge = _want_edge(
-                value, current, target, lows[a] * value, highs[a] * value, breached[a]
-            )
-            wanted[a] = edge + shares[a] * (target - edge)
+            low, high = lows[a] * value, highs[a] * value
+            wanted[a] = _want_edge(value, current, target, low, high, breached[a])
         else:
             cash = target[-1]
             if move == _RAISE:

@@ -358,3 +358,23 @@ def test_an_anniversary_across_a_leap_day_is_still_short_term():
         ],
     )
     assert shares(pick_lots(book, 0, 0, 10 * 10**8)) == [(2, 10)]
+
+
+def test_d3_the_tolerance_band_is_half_as_wide_as_the_rebalance_band():
+    """Daryanani (2008): 73 % of a target of 60 % may stay at 66 %, 27 % of one of 40 % at 36 %.
+
+    Of two securities the narrower side decides; what is inside its band is left.
+    """
+    terms = {
+        "band_measure": BandMeasure.RELATIVE,
+        "relative_band": D("0.20"),
+        "destination": Destination.BETWEEN,
+        "destination_share": D("0.5"),
+    }
+    book = make_book(["1"] * 2, [".6", ".4"], ["73000", "27000"], terms=terms)
+    answer = solve(book, mode=Mode.BAND_EDGE)
+    assert answer.rows_after()[0] == pytest.approx(0.64, abs=1e-4)
+    # There it stays: what is inside its band is not moved again.
+    assert solve(cases.apply_plan(book, 0, answer.plan), mode=Mode.BAND_EDGE).trades == {}
+    inside = make_book(["1"] * 2, [".6", ".4"], ["66500", "33500"], terms=terms)
+    assert solve(inside, mode=Mode.BAND_EDGE).trades == {}
