@@ -34,6 +34,8 @@ from rebalancer.engine.terms import sell_segments
 from rebalancer.engine.ties import measure_gains_left
 from rebalancer.engine.wishes import is_wanting, name_conflict
 
+# A bound that the plan itself lies below by more than this share of the value proves nothing.
+DISPROVED = 1e-6
 NO_WHOLE_PLAN = "No plan in whole shares and smallest trades keeps every limit at once."
 # What these modes are asked not to sell, they do not sell for want of cash either.
 NO_SALES = {Mode.BUY_ONLY, Mode.HARVEST_ONLY, Mode.SPEND_CASH}
@@ -192,8 +194,11 @@ def _certify(case: Case, outcome: Outcome, solved: Solved) -> Certificate:
         forced = np.where(formulation.forced, solved.trade, 0.0)
         costs = measure_household_terms(book, outcome, forced, order=solved.order)
         bound = outcome.bound + costs.of_trading
+    plan = measure_household_terms(book, outcome, solved.trade, order=solved.order)
+    if bound is not None and bound > plan.total + DISPROVED * value:
+        bound = None
     return Certificate(
-        plan=measure_household_terms(book, outcome, solved.trade, order=solved.order),
+        plan=plan,
         nothing=measure_household_terms(book, outcome, np.zeros(len(problem.held))),
         buy_only=_measure_buy_only(book, outcome),
         naive=_measure_naive(book, outcome, _limit(problem, solved.naive)),
