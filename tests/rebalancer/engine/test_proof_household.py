@@ -21,7 +21,7 @@ from rebalancer.engine.book import EXCLUDED, LotRow
 from tests.rebalancer.engine.proof_checks import list_faults
 from tests.rebalancer.engine.proof_households import TODAY, Drawn, draw
 
-PROOFS = int(os.environ.get("EVENKEEL_PROOFS", "300"))
+PROOFS = int(os.environ.get("EVENKEEL_PROOFS", "200"))
 D = Decimal
 
 
