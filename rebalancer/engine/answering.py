@@ -13,14 +13,15 @@ from rebalancer.engine.answer import Answer, Certificate, NoTradeNote, Terms, Tr
 from rebalancer.engine.book import Book
 from rebalancer.engine.columns import SHARE_UNITS, Floats
 from rebalancer.engine.coupled.solve import solve_coupled
-from rebalancer.engine.coupled.terms import FEASIBLE, OPTIMAL, measure_cash
+from rebalancer.engine.coupled.terms import FEASIBLE, OPTIMAL
 from rebalancer.engine.drift import measure_drift
 from rebalancer.engine.exact import describe_account, describe_caps, finish_plan
 from rebalancer.engine.formulate import Formulation
 from rebalancer.engine.household_terms import measure_household_terms
 from rebalancer.engine.kernel.solve import solve_discrete
+from rebalancer.engine.netting.plan import list_sold
 from rebalancer.engine.outcome import CENT, Case, Outcome, find_broken_tie, keep_still
-from rebalancer.engine.problem import Problem
+from rebalancer.engine.problem import Problem, measure_cash
 from rebalancer.engine.reasons import (
     Solved,
     choose_reason,
@@ -30,7 +31,6 @@ from rebalancer.engine.reasons import (
 from rebalancer.engine.route import choose_mode, solve_households
 from rebalancer.engine.sizing import SizedPlan, size_account
 from rebalancer.engine.targets import Targets, resolve_targets
-from rebalancer.engine.terms import sell_segments
 from rebalancer.engine.ties import measure_gains_left
 from rebalancer.engine.wishes import is_wanting, name_conflict
 
@@ -211,7 +211,7 @@ def _certify(case: Case, outcome: Outcome, solved: Solved) -> Certificate:
 def _measure_naive(book: Book, outcome: Outcome, trade: Floats) -> Terms | None:
     """Return the terms of going straight to target, or None where that may not be done."""
     problem = outcome.formulation.problem
-    sold = sell_segments(problem, trade, problem.tau())
+    sold = list_sold(problem, trade, problem.tau())
     overdraws = (measure_cash(problem, trade) < problem.cash_min - CENT).any()
     if overdraws or find_broken_tie(outcome, trade, sold):
         return None

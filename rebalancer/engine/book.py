@@ -21,17 +21,16 @@ from portfolios.domain.money import split_by_ratio
 from portfolios.domain.tax import get_regime
 from rebalancer.domain.household import HouseholdTerms
 from rebalancer.domain.policy import PolicyTerms
-from rebalancer.engine.columns import CENTS as CENTS
-from rebalancer.engine.columns import EPOCH as EPOCH
-from rebalancer.engine.columns import PRICE_UNITS as PRICE_UNITS
-from rebalancer.engine.columns import SHARE_UNITS as SHARE_UNITS
-from rebalancer.engine.columns import WEIGHT_UNITS as WEIGHT_UNITS
-from rebalancer.engine.columns import Bools as Bools
-from rebalancer.engine.columns import Floats as Floats
-from rebalancer.engine.columns import Ints as Ints
-from rebalancer.engine.columns import from_units as from_units
-from rebalancer.engine.columns import to_day as to_day
-from rebalancer.engine.columns import to_units as to_units
+from rebalancer.engine.columns import (
+    CENTS,
+    PRICE_UNITS,
+    SHARE_UNITS,
+    Bools,
+    Floats,
+    Ints,
+    to_day,
+    to_units,
+)
 from rebalancer.engine.wash import Washes, find_washes
 
 # What a lock forbids. WASHED is a NO_BUY of the tax law's: buying would undo a loss just realised.

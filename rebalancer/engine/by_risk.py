@@ -9,10 +9,10 @@ from rebalancer.engine.book import Book
 from rebalancer.engine.columns import Floats
 from rebalancer.engine.covariance.solve import solve_covariance
 from rebalancer.engine.formulate import Formulation
+from rebalancer.engine.netting.plan import list_sold
 from rebalancer.engine.outcome import Outcome, find_washed, list_window
 from rebalancer.engine.problem import Problem
 from rebalancer.engine.risk import build_penalty_matrix
-from rebalancer.engine.terms import sell_segments
 
 # A covariance matrix is kept so far from singular, against its largest variance.
 RIDGE = 1e-6
@@ -26,7 +26,7 @@ def solve_by_risk(book: Book, outcome: Outcome) -> Outcome:
     """
     matrices = build_matrices(book, outcome.formulation)
     found = _keep_losses_apart(
-        replace(outcome, matrices=matrices, netted_tax=None, path=Path.COVARIANCE),
+        replace(outcome, matrices=matrices, is_netted=False, path=Path.COVARIANCE),
         outcome.formulation.to_solve,
         "drift is priced by the risk of being off target",
         np.inf,
@@ -52,7 +52,7 @@ def _keep_losses_apart(
         trade=solution.trade,
         steps=solution.steps,
         is_exit=solution.is_exit,
-        sold=sell_segments(problem, solution.trade, problem.tau()),
+        sold=list_sold(problem, solution.trade, problem.tau()),
         bound=bound,
         path_reason=reason,
     )

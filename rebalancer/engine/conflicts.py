@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import linprog
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.coupled.terms import Coupling
 from rebalancer.engine.problem import Problem
 

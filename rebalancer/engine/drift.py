@@ -6,7 +6,8 @@ import numpy as np
 
 from rebalancer.domain.kinds import BandLevel, BandMeasure
 from rebalancer.domain.policy import PolicyTerms
-from rebalancer.engine.book import EXCLUDED, NO_SELL, Book, Bools, Floats
+from rebalancer.engine.book import EXCLUDED, NO_SELL, Book
+from rebalancer.engine.columns import Bools, Floats
 from rebalancer.engine.targets import Targets
 
 CASH_LABEL = "Cash"

@@ -18,19 +18,9 @@ from rebalancer.domain.plan import (
     build_plan,
 )
 from rebalancer.domain.policy import CapTerms
-from rebalancer.engine.book import (
-    CENTS,
-    EPOCH,
-    EXCLUDED,
-    NO_BUY,
-    NO_SELL,
-    SHARE_UNITS,
-    WASHED,
-    Book,
-    Floats,
-    from_units,
-)
+from rebalancer.engine.book import EXCLUDED, NO_BUY, NO_SELL, WASHED, Book
 from rebalancer.engine.caps import find_capped
+from rebalancer.engine.columns import CENTS, EPOCH, SHARE_UNITS, Floats, from_units
 from rebalancer.engine.sizing import SizedPlan
 from rebalancer.engine.targets import Targets
 
@@ -158,10 +148,3 @@ def measure_values_after(book: Book, account: int, plan: Plan) -> Floats:
         shares[index] += float(trade.quantity) * (1 if trade.side is Side.BUY else -1)
     values: Floats = np.where(shares > 0, shares * book.prices, 0.0)
     return values
-
-
-def measure_after(book: Book, account: int, plan: Plan) -> tuple[Floats, float]:
-    """Return the weights by security, and of cash, that a plan leaves an account with."""
-    values = measure_values_after(book, account, plan)
-    total = values.sum() + float(plan.cash_after)
-    return values / total, float(plan.cash_after) / total

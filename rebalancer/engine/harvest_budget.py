@@ -4,9 +4,9 @@ import numpy as np
 
 from rebalancer.engine.book import Book
 from rebalancer.engine.columns import Floats
-from rebalancer.engine.coupled.terms import measure_cash
 from rebalancer.engine.drift import Drift
 from rebalancer.engine.formulate import Formulation
+from rebalancer.engine.problem import measure_cash
 
 
 def overharvests(

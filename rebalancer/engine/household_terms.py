@@ -8,10 +8,11 @@ from rebalancer.engine.answer import Terms
 from rebalancer.engine.book import Book
 from rebalancer.engine.columns import Floats
 from rebalancer.engine.coupled.terms import sum_by
+from rebalancer.engine.netting.plan import list_sold
 from rebalancer.engine.netting.tax_return import tax_of
 from rebalancer.engine.outcome import Outcome
 from rebalancer.engine.separable import build_tax_year
-from rebalancer.engine.terms import TermColumns, measure_terms, sell_segments
+from rebalancer.engine.terms import TermColumns, measure_terms
 
 
 def measure_household_terms(
@@ -26,7 +27,7 @@ def measure_household_terms(
         problem, trade, half_spread=book.half_spread[problem.security], order=order
     )
     terms = columns.sum_of(np.arange(problem.account_count))
-    if outcome.netted_tax is not None:
+    if outcome.is_netted:
         terms = replace(terms, tax=_net_tax(book, outcome, trade, columns, order))
     after = problem.held + trade
     if outcome.matrices is not None:
@@ -52,7 +53,7 @@ def _net_tax(
         year.short + columns.short_gain.sum(),
         year.long + columns.long_gain.sum(),
     )
-    sold = sell_segments(problem, trade, problem.tau() if order is None else order)
+    sold = list_sold(problem, trade, problem.tau() if order is None else order)
     change = after - tax_of(year, year.short, year.long)
     return float(change[0] - (sold * problem.waiting).sum())
 

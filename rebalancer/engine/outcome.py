@@ -39,7 +39,7 @@ class Outcome:
     is_exit: Bools
     sold: Floats  # [segments]
     bound: float  # no plan of `to_solve` costs less; -inf: not known
-    netted_tax: float | None  # what the trades change of the year's tax; None: rates lot by lot
+    is_netted: bool  # tax is what the trades change of the year's, not rates lot by lot
     path: Path
     path_reason: str
     gains_exceeded: float = 0.0  # net gain above the year's budget that could not be avoided
@@ -74,7 +74,6 @@ def keep_still(outcome: Outcome) -> Outcome:
         is_exit=np.zeros_like(outcome.is_exit),
         sold=np.zeros_like(outcome.sold),
         bound=-np.inf,
-        netted_tax=None if outcome.netted_tax is None else 0.0,
     )
 
 

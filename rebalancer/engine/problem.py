@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,14 @@ class Solution:
     objective: Floats  # [accounts] J
     bound: Floats  # [accounts] no plan costs less; -inf where none is known
     multiplier: Floats  # [accounts] mu, the price of cash
+
+
+def measure_cash(problem: Problem, trade: Floats) -> Floats:
+    """Return the cash of each account after trading, in money."""
+    account = np.repeat(np.arange(problem.account_count), np.diff(problem.position_offsets))
+    flow = np.maximum(trade, 0) * (1 + problem.buy_cost)
+    flow -= np.maximum(-trade, 0) * (1 - problem.sell_cost)
+    flow += problem.ticket_cash * (trade != 0)
+    spent = np.bincount(account, weights=flow, minlength=problem.account_count)
+    cash: Floats = problem.cash - spent
+    return cash

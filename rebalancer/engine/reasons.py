@@ -12,8 +12,8 @@ from rebalancer.engine.columns import Floats
 from rebalancer.engine.coupled.terms import Coupling
 from rebalancer.engine.drift import Drift
 from rebalancer.engine.formulate import Formulation
+from rebalancer.engine.netting.plan import list_sold
 from rebalancer.engine.targets import Targets
-from rebalancer.engine.terms import sell_segments
 
 # Money below this is not worth a word.
 NOTICEABLE = 0.005
@@ -70,7 +70,7 @@ def choose_reason(
 def _is_mostly_harvest(solved: Solved, position: int) -> bool:
     problem = solved.formulation.problem
     span = slice(problem.segment_offsets[position], problem.segment_offsets[position + 1])
-    sold = sell_segments(problem, solved.trade, solved.order)[span]
+    sold = list_sold(problem, solved.trade, solved.order)[span]
     harvested = sold[solved.formulation.is_harvest[span]].sum()
     return bool(harvested > 0.5 * sold.sum() > 0)
 
@@ -209,7 +209,7 @@ def _name_limit(solved: Solved, account: int, trade: float, step: float) -> str:
     if coupling.turnover_max[account] - np.abs(solved.trade[span]).sum() < step:
         return "the policy's turnover limit is reached"
     if trade < 0 and np.isfinite(coupling.gains_max):
-        gain = (sell_segments(problem, solved.trade, solved.order) * problem.gain).sum()
+        gain = (list_sold(problem, solved.trade, solved.order) * problem.gain).sum()
         if coupling.gains_max - gain < step:
             return "the year's gains budget is used up"
     return ""

@@ -10,7 +10,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 
 # How far a wandering share overshoots a limit that is only looked at now and then, in units of its
 # standard deviation between two looks (-zeta(1/2) / sqrt(2 pi), the discrete-barrier correction).

@@ -22,14 +22,14 @@ from rebalancer.engine.by_risk import solve_by_risk
 from rebalancer.engine.centers import Centers, build_centers
 from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.coupled.solve import solve_coupled
-from rebalancer.engine.coupled.terms import FEASIBLE, OPTIMAL, measure_cash
+from rebalancer.engine.coupled.terms import FEASIBLE, OPTIMAL
 from rebalancer.engine.drift import Drift
 from rebalancer.engine.formulate import Formulation, formulate, select_household
 from rebalancer.engine.harvest_budget import overharvests
 from rebalancer.engine.joined import drop_own_targets, hold_still
 from rebalancer.engine.kernel.solve import solve_discrete
 from rebalancer.engine.outcome import CENT, Case, Outcome, find_broken_tie
-from rebalancer.engine.problem import Problem
+from rebalancer.engine.problem import Problem, measure_cash
 from rebalancer.engine.segments import (
     LAST_RESORT,
     NO_HARVEST,
@@ -120,7 +120,7 @@ def _solve_apart(
             is_exit=answer.is_exit[selection.positions],
             sold=answer.sold[selection.segments],
             bound=float(answer.bound[row]),
-            netted_tax=float(answer.tax_change[row]) if is_netted else None,
+            is_netted=is_netted,
             gains_exceeded=float(answer.gains_exceeded[row]),
             turnover_exceeded=float(answer.turnover_exceeded[row]),
             path=Path.NETTED if is_netted else Path.ACCOUNT,
@@ -209,7 +209,7 @@ def _solve_joined(
         is_exit=empty.astype(np.bool_),
         sold=np.zeros(len(shared.problem.amount)),
         bound=-np.inf,
-        netted_tax=None,
+        is_netted=False,
         path=Path.HOUSEHOLD,
         path_reason="",
         gains_exceeded=max(-_gains_left(case, household, shared), 0.0),
@@ -236,7 +236,7 @@ def _solve_together(outcome: Outcome, reason: str) -> Outcome:
         is_exit=found.is_exit,
         sold=found.sold,
         bound=found.bound,
-        netted_tax=None,
+        is_netted=False,
         path=Path.HOUSEHOLD,
         path_reason=(
             f"{reason}; drift is priced by weight here" if outcome.matrices is not None else reason

@@ -13,12 +13,11 @@ from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.formulate import Formulation
 from rebalancer.engine.kernel.solve import finish_exactly, solve_convex, solve_discrete
 from rebalancer.engine.netting.budgets import Limits
-from rebalancer.engine.netting.plan import sum_accounts, sum_segments
+from rebalancer.engine.netting.plan import list_sold, sum_accounts, sum_segments
 from rebalancer.engine.netting.solve import solve_netted
 from rebalancer.engine.netting.tax_return import TaxYear
 from rebalancer.engine.problem import Solution
 from rebalancer.engine.subproblem import label_rows
-from rebalancer.engine.terms import sell_segments
 from rebalancer.engine.ties import limit_turnover, measure_gains_left
 
 # A certificate wider than this share of the value is worth the exact completion: 0.01 bp.
@@ -34,7 +33,6 @@ class Separable:
     is_exit: Bools
     sold: Floats  # [segments]
     bound: Floats  # [households]
-    tax_change: Floats  # [households] of the year's tax, money
     gains_exceeded: Floats  # [households] net gain above the budget that cash could not avoid
     turnover_exceeded: Floats  # [households] trades above the limits that could not be avoided
 
@@ -63,7 +61,7 @@ def solve_separably(book: Book, formulation: Formulation) -> Separable:
         gained[rows[proved]] = (finished.objective - solution.bound)[rows[proved]]
         bound = bound + sum_accounts(problem, gained)
         owner = label_rows(problem.segment_offsets[problem.position_offsets])
-        cheapest = sell_segments(problem, finished.trade, problem.tau())
+        cheapest = list_sold(problem, finished.trade, problem.tau())
         sold = np.where(np.isin(owner, rows), cheapest, sold)
         solution = finished
     return Separable(
@@ -72,7 +70,6 @@ def solve_separably(book: Book, formulation: Formulation) -> Separable:
         is_exit=solution.is_exit,
         sold=sold,
         bound=bound,
-        tax_change=report.tax_change,
         gains_exceeded=report.limits.budget_exceeded_by,
         turnover_exceeded=sum_accounts(
             problem,

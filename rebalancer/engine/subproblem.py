@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Ints
+from rebalancer.engine.columns import Bools, Ints
 from rebalancer.engine.problem import Problem
 
 OFFSETS = ("household_offsets", "position_offsets", "group_offsets", "segment_offsets")

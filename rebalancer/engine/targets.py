@@ -10,17 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rebalancer.engine.book import (
-    CENTS,
-    EXCLUDED,
-    NO_BUY,
-    NO_SELL,
-    WASHED,
-    WEIGHT_UNITS,
-    Book,
-    Bools,
-    Floats,
-)
+from rebalancer.engine.book import EXCLUDED, NO_BUY, NO_SELL, WASHED, Book
+from rebalancer.engine.columns import CENTS, WEIGHT_UNITS, Bools, Floats
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 
 from rebalancer.engine.answer import Terms
 from rebalancer.engine.columns import Floats, Ints
-from rebalancer.engine.problem import Problem
+from rebalancer.engine.netting.plan import list_sold
+from rebalancer.engine.problem import Problem, measure_cash
 
 
 @dataclass(frozen=True)
@@ -38,21 +39,6 @@ class TermColumns:
         )
 
 
-def sell_segments(problem: Problem, trade: Floats, tau: Floats) -> Floats:
-    """Return the money sold of each segment when every position's cheapest lots go first."""
-    position = np.repeat(np.arange(len(problem.held)), np.diff(problem.segment_offsets))
-    order = np.lexsort((problem.lot, tau, position))
-    amount = problem.amount[order]
-    through = np.cumsum(amount)
-    starts = problem.segment_offsets[:-1]
-    before = np.concatenate([[0.0], through])[starts]
-    within = through - amount - before[position]
-    sold = np.clip(np.maximum(-trade, 0.0)[position] - within, 0.0, amount)
-    by_segment = np.empty_like(sold)
-    by_segment[order] = sold
-    return by_segment
-
-
 def measure_terms(
     problem: Problem,
     trade: Floats,
@@ -72,7 +58,7 @@ def measure_terms(
     traded = size > 0
     after = problem.held + trade
     value = problem.value[account]
-    sold = sell_segments(problem, trade, tau if order is None else order)
+    sold = list_sold(problem, trade, tau if order is None else order)
     of_segment = np.repeat(account, np.diff(problem.segment_offsets))
 
     def add(amounts: Floats) -> Floats:
@@ -88,8 +74,7 @@ def measure_terms(
         * (group_sums - problem.group_target) ** 2
     )
     cost = np.where(trade > 0, problem.buy_cost, problem.sell_cost) * size
-    flow = np.where(trade > 0, trade * (1 + problem.buy_cost), trade * (1 - problem.sell_cost))
-    cash = problem.cash - add(flow + problem.ticket_cash * traded)
+    cash = measure_cash(problem, trade)
     gains = sold * problem.gain
 
     def add_segments(amounts: Floats) -> Floats:

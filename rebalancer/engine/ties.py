@@ -1,16 +1,18 @@
 """What ties the accounts of one household together: shared targets, caps, wash windows, budgets."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 import numpy as np
 
 from portfolios.domain.tax import get_regime
+from portfolios.domain.tax.harvest_value import compute_yearly_drag
 from rebalancer.domain.kinds import BandLevel
 from rebalancer.domain.policy import CapTerms, PolicyTerms
 from rebalancer.engine.book import Book
 from rebalancer.engine.caps import find_capped
 from rebalancer.engine.centers import Centers
-from rebalancer.engine.columns import Floats, Ints
+from rebalancer.engine.columns import CENTS, SHARE_UNITS, Floats, Ints
 from rebalancer.engine.coupled.terms import Coupling
 from rebalancer.engine.formulate import INSIDE_SHARE, WILLING_AT, Formulation
 from rebalancer.engine.problem import Problem
@@ -68,15 +70,20 @@ def measure_location(book: Book, formulation: Formulation) -> Floats:
     """
     problem = formulation.problem
     account = formulation.accounts[formulation.account]
-    qualified = np.array([float(row.qualified_yield) for row in book.securities])
-    ordinary = np.array([float(row.ordinary_yield) for row in book.securities])
     home = book.households[book.household_index[formulation.accounts[0]]]
-    drag = (
-        qualified[problem.security] * float(home.long_term_rate)
-        + ordinary[problem.security] * float(home.short_term_rate)
-    ) * float(home.deferral_years)
-    cost: Floats = np.where(book.is_taxable[account], drag, 0.0)
-    return cost
+    cost = np.zeros(len(book.securities))
+    for security in np.unique(problem.security):
+        row = book.securities[security]
+        drag = compute_yearly_drag(
+            qualified_yield=row.qualified_yield,
+            ordinary_yield=row.ordinary_yield,
+            realised_short=Decimal(0),
+            realised_long=Decimal(0),
+            rate_long=home.long_term_rate,
+            rate_ordinary=home.short_term_rate,
+        )
+        cost[security] = float(drag * home.deferral_years)
+    return np.where(book.is_taxable[account], cost[problem.security], 0.0)
 
 
 def limit_turnover(book: Book, formulation: Formulation) -> Floats:
@@ -121,8 +128,8 @@ def _measure_transition(book: Book, household: int, policy: PolicyTerms) -> floa
         for lot in range(book.lot_offsets[account], book.lot_offsets[account + 1]):
             row = book.securities[book.lot_security[lot]]
             if row.security_id not in wanted and row.price is not None:
-                worth = book.lot_units[lot] / 1e8 * float(row.price)
-                legacy += worth - book.lot_cost_cents[lot] / 100
+                worth = book.lot_units[lot] / SHARE_UNITS * float(row.price)
+                legacy += worth - book.lot_cost_cents[lot] / CENTS
     terms = book.households[household]
     realised = float(terms.year_short_gain + terms.year_long_gain)
     return max(legacy + realised, 0.0) / years_left

@@ -18,25 +18,21 @@ from rebalancer.engine import sizing
 from rebalancer.engine.answer import Answer as EngineAnswer
 from rebalancer.engine.answering import answer_households
 from rebalancer.engine.book import (
-    CENTS,
-    EPOCH,
     EXCLUDED,
     NO_BUY,
     NO_SELL,
-    SHARE_UNITS,
     AccountRow,
     Book,
-    Floats,
     LockRow,
     LotRow,
     ModelRow,
     SecurityRow,
     build_book,
-    from_units,
 )
 from rebalancer.engine.centers import build_centers
+from rebalancer.engine.columns import CENTS, EPOCH, SHARE_UNITS, Floats, from_units
 from rebalancer.engine.drift import Drift, measure_drift
-from rebalancer.engine.exact import measure_after
+from rebalancer.engine.exact import measure_values_after
 from rebalancer.engine.formulate import formulate
 from rebalancer.engine.outcome import Case
 from rebalancer.engine.route import choose_mode
@@ -410,10 +406,12 @@ class Answer:
 
     def rows_after(self) -> Floats:
         """Return the weights after the plan at the policy's level, cash last."""
-        weights, cash = measure_after(self.book, self.account, self.plan)
+        values = measure_values_after(self.book, self.account, self.plan)
+        cash = float(self.plan.cash_after)
+        total = values.sum() + cash
         if self.level is BandLevel.ASSET_CLASS:
-            weights = weights @ self.book.class_matrix
-        return np.append(weights, cash)
+            values = values @ self.book.class_matrix
+        return np.append(values, cash) / total
 
     def drift_after(self) -> float:
         """Return half the sum of distances from target after the plan."""

@@ -9,7 +9,7 @@ from accounts.models import Household
 from portfolios.models import Security
 from portfolios.queries.books import check_books
 from rebalancer.domain.kinds import Trigger
-from rebalancer.engine.book import EPOCH
+from rebalancer.engine.columns import EPOCH
 from rebalancer.management import demo_firm
 from rebalancer.management.demo_build import found_firm, let_things_happen
 from rebalancer.queries.books import load_book

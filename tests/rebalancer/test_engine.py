@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from portfolios.domain.kinds import Side
 from portfolios.domain.lots import is_long_term
 from rebalancer.domain.kinds import BandLevel, Destination, Mode
-from rebalancer.engine.book import NO_SELL, build_book, from_units
+from rebalancer.engine.book import NO_SELL, build_book
 from rebalancer.engine.case.store import read_case, write_case
+from rebalancer.engine.columns import from_units
 from tests.rebalancer import cases
 from tests.rebalancer.cases import open_accounts, pick_lots, random_books, solve
 

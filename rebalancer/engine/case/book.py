@@ -25,7 +25,6 @@ from rebalancer.domain.kinds import (
 )
 from rebalancer.domain.policy import CapTerms, PolicyTerms, hash_json
 from rebalancer.engine.book import (
-    CENTS,
     EXCLUDED,
     NO_BUY,
     NO_SELL,
@@ -37,10 +36,10 @@ from rebalancer.engine.book import (
     RecentTradeRow,
     SecurityRow,
     build_book,
-    from_units,
 )
 from rebalancer.engine.case.fields import POLICY, TAX
 from rebalancer.engine.case.rows import CaseError, CaseRefused, Number, show
+from rebalancer.engine.columns import CENTS, from_units
 
 HOUSEHOLD_ID = 1
 UNCLASSIFIED = "Unclassified"

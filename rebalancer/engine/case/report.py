@@ -13,10 +13,11 @@ from portfolios.domain.money import QUANTITY_STEP, ZERO
 from rebalancer.domain.explain import explain_trade
 from rebalancer.domain.plan import PlannedTrade
 from rebalancer.engine.answer import Answer, Certificate, Terms, TradeNote
-from rebalancer.engine.book import CENTS, SHARE_UNITS, Book, from_units
+from rebalancer.engine.book import Book
 from rebalancer.engine.case.book import NamedBook
 from rebalancer.engine.case.fields import ENGINE_VERSION
 from rebalancer.engine.case.rows import write_decimal
+from rebalancer.engine.columns import CENTS, SHARE_UNITS, from_units
 
 ACCOUNT_NUMBER = re.compile(r"\baccount (\d+)\b")
 TERMS = ("drift", "cash_drag", "tax", "spread", "commission", "tickets", "impact", "location")

@@ -15,18 +15,13 @@ from rebalancer.domain.household import HouseholdTerms
 from rebalancer.domain.kinds import BandMeasure, CapKind
 from rebalancer.domain.policy import PolicyTerms
 from rebalancer.engine.book import (
-    CENTS,
-    EPOCH,
     EXCLUDED,
     NO_BUY,
     NO_SELL,
-    SHARE_UNITS,
     Book,
     ModelRow,
     RecentTradeRow,
     SecurityRow,
-    from_units,
-    to_day,
 )
 from rebalancer.engine.case.book import LOCK_CODES, NOT_IN_CASES, build_named_book
 from rebalancer.engine.case.changes import list_changes as list_changes
@@ -34,6 +29,7 @@ from rebalancer.engine.case.fields import ENGINE_VERSION as ENGINE_VERSION
 from rebalancer.engine.case.fields import POLICY, TAX
 from rebalancer.engine.case.normal import normalise_case
 from rebalancer.engine.case.rows import sort_rows, write_plain
+from rebalancer.engine.columns import CENTS, EPOCH, SHARE_UNITS, from_units, to_day
 
 # As far back as a purchase or a loss can matter to a wash sale.
 RECENT_DAYS = 61

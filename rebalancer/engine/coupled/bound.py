@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.coupled.positions import price_position
 from rebalancer.engine.coupled.relaxation import Relaxed

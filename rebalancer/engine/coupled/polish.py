@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.coupled.positions import (
     DOWN,

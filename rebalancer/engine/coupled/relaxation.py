@@ -11,7 +11,7 @@ import clarabel
 import numpy as np
 from scipy import sparse
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.coupled.tables import Tables
 from rebalancer.engine.coupled.terms import add_up
 

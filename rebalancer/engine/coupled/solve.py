@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.coupled.bound import (
     KEPT,
     OPEN,
@@ -31,11 +31,10 @@ from rebalancer.engine.coupled.terms import (
     CoupledSolution,
     Coupling,
     add_up,
-    measure_cash,
     measure_household,
     no_coupling,
 )
-from rebalancer.engine.problem import Problem, Solution
+from rebalancer.engine.problem import Problem, Solution, measure_cash
 
 __all__ = ["CoupledSolution", "Coupling", "measure_household", "no_coupling", "solve_coupled"]
 

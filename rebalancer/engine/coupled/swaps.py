@@ -6,7 +6,7 @@ it: it is how a holding changes its account for the tax it bears there.
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.coupled.polish import Plan, move, price_trade
 from rebalancer.engine.coupled.positions import WHOLE, count_for_sale

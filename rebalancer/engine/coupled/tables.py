@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.coupled.terms import Coupling, add_up
 from rebalancer.engine.problem import Problem
 

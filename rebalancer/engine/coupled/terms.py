@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
-from rebalancer.engine.problem import Problem
+from rebalancer.engine.columns import Bools, Floats, Ints
+from rebalancer.engine.problem import Problem, measure_cash
 
 OPTIMAL, FEASIBLE, INFEASIBLE, UNROUNDED = "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNROUNDED"
 
@@ -116,17 +116,6 @@ def measure_household(problem: Problem, coupling: Coupling, trade: Floats, sold:
     weight = coupling.row_penalty / (2 * problem.value.sum())
     total += (weight * (rows - coupling.row_target) ** 2).sum()
     return float(total)
-
-
-def measure_cash(problem: Problem, trade: Floats) -> Floats:
-    """Return the cash of each account after trading, in money."""
-    account = np.repeat(np.arange(problem.account_count), np.diff(problem.position_offsets))
-    flow = np.maximum(trade, 0) * (1 + problem.buy_cost)
-    flow -= np.maximum(-trade, 0) * (1 - problem.sell_cost)
-    flow += problem.ticket_cash * (trade != 0)
-    spent = add_up(account, flow, problem.account_count)
-    cash: Floats = problem.cash - spent
-    return cash
 
 
 def sum_by(offsets: Ints, members: Ints, values: Floats) -> Floats:

@@ -6,7 +6,7 @@ Newton step on the trades that are free to move, so that both end exactly.
 
 import numpy as np
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.desk import (
     BUY_COST,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 
 # Rows of `Desk.columns`.

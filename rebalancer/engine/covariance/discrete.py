@@ -5,7 +5,7 @@ The others' trades are fixed, their covariance with this one and the cash they l
 
 import numpy as np
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.desk import (
     BUY_COST,

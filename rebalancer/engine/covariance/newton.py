@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.desk import (
     CASH_MIN,

@@ -6,7 +6,7 @@ with the full objective; starts from doing nothing as well, and the better one c
 
 import numpy as np
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.desk import (
     BUY_MAX,

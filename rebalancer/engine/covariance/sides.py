@@ -7,7 +7,7 @@ choices the rest is convex and solved exactly.
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.convex import solve_continuous
 from rebalancer.engine.covariance.desk import (

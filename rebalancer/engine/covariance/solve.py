@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.covariance.convex import (
     RIDGE,

@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import NamedTuple
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.rows import (
     AMOUNT,

@@ -8,7 +8,7 @@ bracket say where to look next and how much there is still to gain.
 from math import inf
 from typing import NamedTuple
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.account import Account, measure_cash, measure_flow, measure_plan
 from rebalancer.engine.kernel.choice import Rest, choose, trade_of

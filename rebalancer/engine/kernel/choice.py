@@ -7,7 +7,7 @@ position is a `Rest`: prices while a bound is searched, the true cash and group 
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.account import measure_change, measure_flow
 from rebalancer.engine.kernel.convex import settle_amount, settle_sale

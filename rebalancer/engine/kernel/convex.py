@@ -7,7 +7,7 @@ piecewise linear functions, which end exactly, and keep a bracket in case they d
 
 from math import inf, sqrt
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.account import (
     Account,

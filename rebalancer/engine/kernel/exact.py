@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.account import Account, measure_flow
 from rebalancer.engine.kernel.choice import (

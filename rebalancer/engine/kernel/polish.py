@@ -6,7 +6,7 @@ and the plan only ever gets better; the cash never falls below what must be kept
 
 from math import inf
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.compiled import compiled
 from rebalancer.engine.kernel.account import Account, measure_cash, measure_flow
 from rebalancer.engine.kernel.choice import (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.problem import Problem
 
 # Columns of an account's row.

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.kernel.loops import finish_sheet, solve_sheet_convex, solve_sheet_discrete
 from rebalancer.engine.kernel.rows import (
     BOUND,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.netting.plan import Plan
 from rebalancer.engine.subproblem import Selection
 

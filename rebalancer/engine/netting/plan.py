@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.compiled import compiled
-from rebalancer.engine.problem import Problem, Solution
+from rebalancer.engine.problem import Problem, Solution, measure_cash
 from rebalancer.engine.subproblem import Selection, label_rows
 
 Rows = TypeVar("Rows", Ints, Bools)
@@ -197,8 +197,7 @@ def measure_cost(problem: Problem, trade: Floats) -> tuple[Floats, Floats]:
     bought, sale, ticket = np.maximum(trade, 0), np.maximum(-trade, 0), trade != 0
     value = problem.value
     after = problem.held + trade
-    flow = bought * (1 + problem.buy_cost) - sale * (1 - problem.sell_cost)
-    cash = problem.cash - sum_positions(problem, flow + problem.ticket_cash * ticket)
+    cash = measure_cash(problem, trade)
     costs = problem.penalty / (2 * value[account]) * (after - problem.target) ** 2
     costs += problem.buy_cost * bought + problem.sell_cost * sale
     costs += (problem.ticket_cash + problem.ticket_price[account]) * ticket

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.netting.bracket import Ask, End, close_in
 from rebalancer.engine.netting.plan import Plan, add_up, mix_plans
 from rebalancer.engine.problem import Problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rebalancer.engine.book import Floats, Ints
+from rebalancer.engine.columns import Floats, Ints
 from rebalancer.engine.netting.bracket import Answer, End, close_in
 from rebalancer.engine.netting.budgets import (
     LimitReport,

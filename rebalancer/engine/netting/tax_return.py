@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.netting.plan import sum_accounts, sum_segments
 from rebalancer.engine.problem import Problem
 from rebalancer.engine.subproblem import label_rows

@@ -17,7 +17,7 @@ from rebalancer import models
 from rebalancer.domain.kinds import CheckStatus
 from rebalancer.domain.plan import Plan
 from rebalancer.engine.answering import answer_households
-from rebalancer.engine.book import CENTS, from_units
+from rebalancer.engine.columns import CENTS, from_units
 from rebalancer.engine.drift import measure_drift
 from rebalancer.engine.outcome import Case
 from rebalancer.engine.route import choose_mode

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rebalancer.engine.book import Bools, Floats, Ints
+from rebalancer.engine.columns import Bools, Floats, Ints
 from rebalancer.engine.coupled.solve import Coupling
 from rebalancer.engine.problem import Problem
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyscipopt
 
-from rebalancer.engine.book import Floats
+from rebalancer.engine.columns import Floats
 from rebalancer.engine.coupled.solve import CoupledSolution, Coupling
 from rebalancer.engine.problem import Problem
 

@@ -15,12 +15,13 @@ from rebalancer.domain.kinds import BandMeasure
 from rebalancer.domain.policy import PolicyTerms, hash_json
 from rebalancer.engine import solve_case
 from rebalancer.engine.answering import solve_household
-from rebalancer.engine.book import EXCLUDED, NO_BUY, NO_SELL, from_units
+from rebalancer.engine.book import EXCLUDED, NO_BUY, NO_SELL
 from rebalancer.engine.case.book import NOT_IN_CASES, build_named_book
 from rebalancer.engine.case.fields import LOTS_MAX, POLICY, TAX
 from rebalancer.engine.case.normal import normalise_case
 from rebalancer.engine.case.rows import CaseRefused, parse_json
 from rebalancer.engine.case.store import list_changes, read_case, write_case
+from rebalancer.engine.columns import from_units
 
 D = Decimal
 DELETE = object()

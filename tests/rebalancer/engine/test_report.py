@@ -7,10 +7,10 @@ from portfolios.domain.lots import Lot
 from rebalancer.domain.kinds import Mode, Path, TradeReason
 from rebalancer.domain.plan import AccountTerms, SecurityTerms, WantedTrade, build_plan
 from rebalancer.engine.answer import Answer, Certificate, NoTradeNote, Terms, TradeNote
-from rebalancer.engine.book import SHARE_UNITS, from_units
 from rebalancer.engine.case.book import build_named_book
 from rebalancer.engine.case.normal import normalise_case
 from rebalancer.engine.case.report import describe_answer
+from rebalancer.engine.columns import SHARE_UNITS, from_units
 from tests.rebalancer.engine.test_case import make_case
 
 D = Decimal
