@@ -21,6 +21,7 @@ from rebalancer.engine.lot_order import prescribe_order
 from rebalancer.engine.netting.plan import sum_segments
 from rebalancer.engine.problem import Problem
 from rebalancer.engine.segments import Segments
+from rebalancer.engine.sleeves import index_sleeves
 from rebalancer.engine.subproblem import Selection, label_rows, select_households
 from rebalancer.engine.targets import Targets
 
@@ -227,7 +228,7 @@ def _build_groups(
     """
     by_class = np.array([row.band_level is BandLevel.ASSET_CLASS for row in policies], np.bool_)
     harvests = np.array([row.harvests_losses for row in policies], np.bool_)
-    classes, sleeve = len(book.class_names), _sleeve_index(book)
+    classes, sleeve = len(book.class_names), index_sleeves(book)
     label = np.where(
         by_class[account],
         book.class_index[security],
@@ -260,24 +261,6 @@ def _build_groups(
         "target": np.where(is_alone, of_class, center),
         "penalty": penalty[account] * np.where(in_group, inside, 1.0),
     }
-
-
-def _sleeve_index(book: Book) -> Ints:
-    """Return, by security, a number shared with what it may stand in for, or be stood in by."""
-    sleeve = list(range(len(book.securities)))
-
-    def find(index: int) -> int:
-        while sleeve[index] != index:
-            index = sleeve[index]
-        return index
-
-    for index, row in enumerate(book.securities):
-        for security_id in (*row.substitutes, *row.sheltered_substitutes):
-            other = book.index_of_security.get(security_id)
-            if other is not None:
-                low, high = sorted((find(index), find(other)))
-                sleeve[high] = low
-    return np.array([find(index) for index in range(len(sleeve))], np.int64)
 
 
 def _measure_impact(book: Book) -> Floats:

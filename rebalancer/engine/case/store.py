@@ -30,6 +30,7 @@ from rebalancer.engine.case.fields import POLICY, TAX
 from rebalancer.engine.case.normal import normalise_case
 from rebalancer.engine.case.rows import sort_rows, write_plain
 from rebalancer.engine.columns import CENTS, EPOCH, SHARE_UNITS, from_units, to_day
+from rebalancer.engine.sleeves import index_sleeves
 
 # As far back as a purchase or a loss can matter to a wash sale.
 RECENT_DAYS = 61
@@ -95,7 +96,10 @@ class _CaseWriter:
         }
 
     def _find_wanted(self) -> set[int]:
-        """Return the securities that are held, targeted or locked, and what may stand in."""
+        """Return the securities that are held, targeted or locked, and their whole sleeves.
+
+        What links two of them counts, even where it is neither held nor wanted itself.
+        """
         book, at = self.book, self.book.index_of_security
         wanted: set[int] = set()
         for account in self.accounts:
@@ -104,11 +108,9 @@ class _CaseWriter:
             if book.model_index[account] >= 0:
                 model = book.models[book.model_index[account]]
                 wanted |= {at[security_id] for security_id, _weight in model.weights}
-        for security in sorted(wanted):
-            row = book.securities[security]
-            others = {*row.substitutes, *row.sheltered_substitutes}
-            wanted |= {at[other] for other in others if other in at}
-        return wanted
+        sleeve = index_sleeves(book)
+        shared = np.isin(sleeve, sleeve[sorted(wanted)] if wanted else [])
+        return set(map(int, np.flatnonzero(shared)))
 
     def describe(self, currency: str) -> dict[str, Any]:
         """Return the case without its origin, every account with targets and policy of its own."""
