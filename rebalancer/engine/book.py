@@ -28,6 +28,7 @@ from rebalancer.engine.columns import (
     Bools,
     Floats,
     Ints,
+    sum_in_order,
     to_day,
     to_units,
 )
@@ -214,15 +215,13 @@ class Book:
     @cached_property
     def values(self) -> Floats:
         """Return the value of each account, cash included; NaN where a price is missing."""
-        values: Floats = self.held_values.sum(axis=1) + self.cash
+        values: Floats = sum_in_order(self.held_values) + self.cash
         return values
 
-    @cached_property
-    def class_matrix(self) -> Floats:
-        """Return the 0/1 matrix [securities, classes] of which class a security is in."""
-        matrix = np.zeros((len(self.securities), len(self.class_names)))
-        matrix[np.arange(len(self.securities)), self.class_index] = 1.0
-        return matrix
+    def sum_classes(self, values: Floats) -> Floats:
+        """Return sums by class of a column, or rows, by security: [..., classes]."""
+        members = [np.flatnonzero(self.class_index == c) for c in range(len(self.class_names))]
+        return np.stack([sum_in_order(values[..., of]) for of in members], axis=-1)
 
     @cached_property
     def index_of_security(self) -> dict[int, int]:

@@ -104,7 +104,7 @@ def build_centers(
             )
         else:
             centers[mine] = wanted[:, :-1]
-            classes[mine] = wanted[:, :-1] @ book.class_matrix
+            classes[mine] = book.sum_classes(wanted[:, :-1])
     centers = np.where(must_leave, 0.0, centers)
     return Centers(
         classes=classes,

@@ -14,6 +14,18 @@ SHARE_UNITS, CENTS, PRICE_UNITS, WEIGHT_UNITS = 10**8, 10**2, 10**6, 10**8
 EPOCH = date(1970, 1, 1)
 
 
+def sum_in_order(values: Floats) -> Floats:
+    """Return sums over the last axis, added from first to last.
+
+    NumPy's own sum groups its terms by how many there are: securities of no concern would change
+    the last digit, and with it which of two equally good plans is taken.
+    """
+    if not values.shape[-1]:
+        return np.zeros(values.shape[:-1])
+    total: Floats = np.cumsum(values, axis=-1)[..., -1]
+    return total
+
+
 def to_units(number: Decimal, units: int) -> int:
     """Return `number` as an exact count of 1/`units`.
 

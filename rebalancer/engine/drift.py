@@ -7,7 +7,7 @@ import numpy as np
 from rebalancer.domain.kinds import BandLevel, BandMeasure
 from rebalancer.domain.policy import PolicyTerms
 from rebalancer.engine.book import EXCLUDED, NO_SELL, Book
-from rebalancer.engine.columns import Bools, Floats
+from rebalancer.engine.columns import Bools, Floats, sum_in_order
 from rebalancer.engine.targets import Targets
 
 CASH_LABEL = "Cash"
@@ -93,7 +93,7 @@ def measure_drift(book: Book, targets: Targets, *, is_flow: bool = False) -> Dri
             is_flow=is_flow,
         )
         for labels, weights, wanted in (
-            (book.class_names, held @ book.class_matrix, target @ book.class_matrix),
+            (book.class_names, book.sum_classes(held), book.sum_classes(target)),
             (tuple(row.symbol for row in book.securities), held, target),
         )
     ]
@@ -109,7 +109,7 @@ def measure_drift(book: Book, targets: Targets, *, is_flow: bool = False) -> Dri
         distance = np.abs(row.weights - row.targets)
         is_breached |= chosen & row.breached.any(axis=1)
         drift_max = np.where(chosen, distance.max(axis=1), drift_max)
-        drift_total = np.where(chosen, distance.sum(axis=1) / 2, drift_total)
+        drift_total = np.where(chosen, sum_in_order(distance) / 2, drift_total)
     is_cash_short = usable & (book.cash + 0.005 < targets.required_cash)
     is_breached |= usable & _holds_excluded(book)
     return Drift(
@@ -146,7 +146,7 @@ def _holds_excluded(book: Book) -> Bools:
     np.bitwise_or.at(codes, (account, book.lock_security), book.lock_code)
     must_leave = (codes & EXCLUDED > 0) & (codes & NO_SELL == 0)
     least = np.array([float(policy.min_trade_amount) for policy in book.policies] + [0.0])
-    leaving: Floats = (np.nan_to_num(book.held_values) * must_leave).sum(axis=1)
+    leaving: Floats = sum_in_order(np.nan_to_num(book.held_values) * must_leave)
     return np.asarray(leaving > least[book.policy_index], np.bool_)
 
 

@@ -30,7 +30,7 @@ def overharvests(
     for row, account in enumerate(accounts):
         policy = book.policies[book.policy_index[account]]
         rows = drift.by_class
-        after = np.append(weights[row, :-1] @ book.class_matrix, weights[row, -1])
+        after = np.append(book.sum_classes(weights[row, :-1]), weights[row, -1])
         before, target = rows.weights[account], rows.targets[account]
         worse = (np.abs(after - target).sum() - np.abs(before - target).sum()) / 2
         if worse > float(policy.harvest_drift_max):

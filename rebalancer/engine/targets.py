@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rebalancer.engine.book import EXCLUDED, NO_BUY, NO_SELL, WASHED, Book
-from rebalancer.engine.columns import CENTS, WEIGHT_UNITS, Bools, Floats
+from rebalancer.engine.columns import CENTS, WEIGHT_UNITS, Bools, Floats, sum_in_order
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def resolve_targets(book: Book) -> Targets:
         required_share = np.clip(np.nan_to_num(required_cash / book.values), 0.0, 1.0)
     cash = np.maximum(model_cash[book.model_index] * (1 - need_share) + need_share, required_share)
     weights = model_weights[book.model_index]
-    invested = weights.sum(axis=1)
+    invested = sum_in_order(weights)
     weights *= np.where(invested > 0, (1 - cash) / np.where(invested > 0, invested, 1), 0)[:, None]
 
     notes: dict[int, list[str]] = defaultdict(list)
@@ -176,7 +176,7 @@ class _LockedTargets:
         free = np.array([self._may_buy(i) for i in range(len(self.weights))]) & (self.weights > 0)
         for takers, where in ((same_class & free, row.class_name), (free, "the other targets")):
             if takers.any():
-                self.weights[takers] *= 1 + amount / self.weights[takers].sum()
+                self.weights[takers] *= 1 + amount / sum_in_order(self.weights[takers])
                 self.notes.append(f"{row.symbol} {why}: its share goes to {where}")
                 return 0.0
         self.notes.append(f"{row.symbol} {why}: its share stays in cash")
@@ -190,7 +190,7 @@ class _LockedTargets:
         pinned = np.array([bool(self.locks.get(i, 0) & NO_SELL) for i in range(len(self.weights))])
         same_class = self.book.class_index == self.book.class_index[security]
         for givers in (same_class & ~pinned, ~pinned):
-            available = self.weights[givers].sum()
+            available = float(sum_in_order(self.weights[givers]))
             given = min(excess, available)
             if given > 0:
                 self.weights[givers] *= 1 - given / available

@@ -207,7 +207,7 @@ def _describe_solved(
     weights_after, cash_weight = values_after / total_after, cash_after / total_after
     rows = drift.rows_of(policy.band_level)
     by_class = policy.band_level is BandLevel.ASSET_CLASS
-    after = np.append(weights_after @ book.class_matrix if by_class else weights_after, cash_weight)
+    after = np.append(book.sum_classes(weights_after) if by_class else weights_after, cash_weight)
     distance = float(np.abs(after - rows.targets[account]).sum() / 2)
     ids = [row.security_id for row in book.securities]
     shown = drift.by_security
@@ -229,7 +229,7 @@ def _describe_solved(
         notes=answer.notes.get(account, ()),
         untraded=_list_untraded(book, answer, account),
         certificate=describe_certificate(answer),
-        classes=_describe_classes(drift, account, weights_after @ book.class_matrix, cash_weight),
+        classes=_describe_classes(drift, account, book.sum_classes(weights_after), cash_weight),
         drift_before=float(drift.drift_total[account]),
         drift_after=distance,
         weights={

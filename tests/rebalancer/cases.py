@@ -410,7 +410,7 @@ class Answer:
         cash = float(self.plan.cash_after)
         total = values.sum() + cash
         if self.level is BandLevel.ASSET_CLASS:
-            values = values @ self.book.class_matrix
+            values = self.book.sum_classes(values)
         return np.append(values, cash) / total
 
     def drift_after(self) -> float:

@@ -324,6 +324,6 @@ def _measure_distance(case: Case, answer: Answer, account: int) -> float:
     weights = values / (values.sum() + cash)
     by_class = level is BandLevel.ASSET_CLASS
     after = np.append(
-        weights @ book.class_matrix if by_class else weights, cash / (values.sum() + cash)
+        book.sum_classes(weights) if by_class else weights, cash / (values.sum() + cash)
     )
     return float(np.abs(after - drift.rows_of(level).targets[account]).sum() / 2)
