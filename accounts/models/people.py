@@ -1,8 +1,4 @@
-"""PEOPLE: firms, users, households, client accounts, risk profiles, wishes and the audit trail.
-
-Tables and constraints, nothing else. Whoever looks for a rule finds it in `domain`, for a write in
-`operations`. Rows that record what happened (risk profiles, audit entries) are append-only.
-"""
+"""Firms, the people who sign in, households, who looks after them, and client accounts."""
 
 import uuid
 from typing import ClassVar
@@ -11,7 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.domain.roles import PriceSourceKind, Role, TaxCountry, TaxStatus, WishKind
+from accounts.domain.roles import PriceSourceKind, Role, TaxCountry, TaxStatus
 from accounts.domain.taxes import DEFERRAL_YEARS_MAX
 from robo.common.fields import MoneyField, WeightField, fraction, not_negative, positive
 
@@ -208,101 +204,3 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return f"{self.household} · {self.name}"
-
-
-class CashNeed(models.Model):
-    """Money that an account must have ready by a date."""
-
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="cash_needs")
-    amount = MoneyField()
-    due_date = models.DateField()
-    purpose = models.CharField(max_length=120)
-    is_settled = models.BooleanField(default=False)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=positive("amount"), name="cash_need_positive"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.purpose} by {self.due_date}"
-
-
-class RiskProfile(models.Model):
-    """One answered questionnaire. Append-only: a new answer is a new version."""
-
-    household = models.ForeignKey(Household, on_delete=models.PROTECT, related_name="risk_profiles")
-    version = models.PositiveIntegerField()
-    questionnaire_version = models.CharField(max_length=20)
-    answers = models.JSONField()
-    willingness = models.PositiveSmallIntegerField()
-    capacity = models.PositiveSmallIntegerField()
-    score = models.PositiveSmallIntegerField(help_text="the lower of willingness and capacity")
-    horizon_years = models.PositiveSmallIntegerField()
-    liquidity_need = MoneyField(help_text="money wanted back within two years")
-    reasons = models.JSONField(default=list)
-    contradictions = models.JSONField(default=list)
-    answered_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    answered_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["household", "version"], name="risk_profile_version"),
-            models.CheckConstraint(
-                condition=models.Q(score__gte=1, score__lte=10)
-                & models.Q(score__lte=models.F("willingness"))
-                & models.Q(score__lte=models.F("capacity")),
-                name="risk_score_within_both",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.household} v{self.version}: {self.score}"
-
-
-class Wish(models.Model):
-    """What a household asked of us: leave a security alone, or keep a whole theme out."""
-
-    household = models.ForeignKey(Household, on_delete=models.PROTECT, related_name="wishes")
-    kind = models.CharField(max_length=10, choices=[(k, k) for k in WishKind])
-    subject = models.CharField(max_length=40, help_text="a symbol, or a theme for exclusions")
-    note = models.CharField(max_length=200, blank=True)
-    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["household", "kind", "subject"],
-                condition=models.Q(ended_at__isnull=True),
-                name="wish_unique",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.subject}"
-
-
-class AuditEntry(models.Model):
-    """Who changed what, when and why. Append-only, in the same transaction as the change."""
-
-    firm = models.ForeignKey(Firm, on_delete=models.PROTECT, related_name="+")
-    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
-    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    action = models.CharField(max_length=60, help_text="dotted: app.object.event")
-    household = models.ForeignKey(Household, null=True, on_delete=models.PROTECT, related_name="+")
-    object_id = models.CharField(max_length=60)
-    summary = models.CharField(max_length=300)
-    detail = models.JSONField(default=dict)
-
-    class Meta:
-        verbose_name_plural = "audit entries"
-        indexes: ClassVar = [
-            models.Index(fields=["firm", "-id"], name="audit_by_firm"),
-            models.Index(fields=["household", "-id"], name="audit_by_household"),
-            models.Index(fields=["object_id"], name="audit_by_object"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.object_id}"
