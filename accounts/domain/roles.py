@@ -8,7 +8,10 @@ class Role(StrEnum):
 
     CLIENT = "CLIENT"
     ADVISOR = "ADVISOR"
-    ADMIN = "ADMIN"
+    SUPERVISOR = "SUPERVISOR"  # sees the firm's book, decides where advisors may not
+    MODEL_ADMIN = "MODEL_ADMIN"  # drafts model portfolios
+    ADMIN = "ADMIN"  # the firm's administrator
+    OPERATOR = "OPERATOR"  # keeps the installation running, without reading clients' data
     # The engine itself: it proposes, and it can neither sign in nor approve.
     SERVICE = "SERVICE"
 

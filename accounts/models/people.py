@@ -51,7 +51,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     # Stored in lower case (a constraint sees to it), so that the case typed never matters.
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120)
-    role = models.CharField(max_length=8, choices=[(r, r) for r in Role])
+    role = models.CharField(max_length=12, choices=[(r, r) for r in Role])
     household = models.ForeignKey(
         "Household", null=True, blank=True, on_delete=models.PROTECT, related_name="members"
     )

@@ -67,6 +67,11 @@ class JournalEntry(models.Model):
     entry_date = models.DateField(help_text="the market day of the event")
     source = models.CharField(max_length=120, help_text="what caused it; booked at most once")
     memo = models.CharField(max_length=200, blank=True)
+    # A correction never changes an entry: it takes it back by another, and books anew.
+    reverses = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="reversed_by"
+    )
+    settles_date = models.DateField(null=True, help_text="of a trade: when money and shares move")
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

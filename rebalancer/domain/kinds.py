@@ -140,3 +140,20 @@ class MarketMove(StrEnum):
     NEXT_WEEK = "NEXT_WEEK"
     CRASH = "CRASH"
     RALLY = "RALLY"
+
+
+class BrokerKind(StrEnum):
+    """Which adapter an order goes through."""
+
+    PAPER = "PAPER"
+    ALPACA = "ALPACA"
+    FIX = "FIX"
+
+
+class SliceStrategy(StrEnum):
+    """How a block is spread over its trading day."""
+
+    AT_ONCE = "AT_ONCE"
+    TWAP = "TWAP"  # evenly in time
+    VWAP = "VWAP"  # as the market usually trades
+    SCHEDULE = "SCHEDULE"  # Almgren and Chriss: impact against risk
