@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fmt lock clean browser
+.PHONY: help demo test check bench fmt lock clean browser faults mutants
 # Two installations at once would trip over each other.
 .NOTPARALLEL:
 
@@ -48,6 +48,12 @@ check: $(VENV)/.stamp-test ## lint, types, import contracts, templates, migratio
 
 bench: $(VENV)/.stamp-test ## compare speed and quality with peers, as ratios
 	$(PY) -m benchmarks
+
+faults: $(VENV)/.stamp-test ## run schedules of faults out of seeds (SEEDS=200 how many, SEED=1 the first, STEPS=60 of each)
+	@$(PY) -m tests.faults --seeds $(or $(SEEDS),200) --seed $(or $(SEED),1) --steps $(or $(STEPS),60)
+
+mutants: $(VENV)/.stamp-test ## put seeded bugs into the product, one by one, and see that each is found
+	@$(PY) -m tests.faults --mutants --seeds $(or $(SEEDS),40) --seed $(or $(SEED),1000) --steps $(or $(STEPS),60)
 
 fmt: $(VENV)/.stamp-test ## format the code and apply the safe fixes
 	$(VENV)/bin/ruff check --fix .

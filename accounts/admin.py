@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from accounts import models
 from accounts.access import get_signed_in_user
 from accounts.operations.audit import record_audit_entry
-from robo.common.admin import FirmScopedAdmin, show_records, site
+from robo.common.admin import EITHER, FirmScopedAdmin, show_records, site
 
 
 class AuditedAdmin(FirmScopedAdmin):
@@ -73,7 +73,15 @@ class HouseholdAdmin(AuditedAdmin):
         return False
 
 
-show_records(models.Firm, "name", "currency", "exchange", "simulated_date", firm_path="pk")
+show_records(
+    models.Firm,
+    "name",
+    "currency",
+    "exchange",
+    "simulated_date",
+    firm_path="pk",
+    roles=EITHER,
+)
 show_records(
     models.User,
     "name",
@@ -86,6 +94,7 @@ show_records(
     search=("name", "email"),
     filters=("role", "is_active"),
     hidden=("password", "groups", "user_permissions", "is_superuser"),
+    roles=EITHER,
 )
 show_records(
     models.AdvisorAssignment,
@@ -96,6 +105,7 @@ show_records(
     related=("household", "advisor"),
     search=("household__name", "advisor__name"),
     filters=("is_lead",),
+    roles=EITHER,
 )
 show_records(
     models.Account,
@@ -108,6 +118,7 @@ show_records(
     related=("household",),
     search=("name", "number", "household__name"),
     filters=("tax_status", "is_discretionary", "is_open"),
+    roles=EITHER,
 )
 show_records(
     models.CashNeed,
@@ -131,6 +142,7 @@ show_records(
     firm_path="household__firm",
     related=("household",),
     search=("household__name",),
+    roles=EITHER,
 )
 show_records(
     models.Wish,
@@ -153,4 +165,5 @@ show_records(
     "summary",
     related=("actor", "household"),
     search=("summary", "action", "object_id"),
+    roles=EITHER,
 )

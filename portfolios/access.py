@@ -1,32 +1,37 @@
 """The only way to a fact that a user named. What is not of their firm does not exist for them: 404.
 
-Securities, models and prices are the firm's own and open to its advisors and admins; which pages a
-role sees at all is said at each view.
+Securities, models and prices are the firm's own, and open to whoever holds the permission to read
+them; which pages a role sees at all is said at each view.
 """
 
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db.models import F, QuerySet
 from django.http import Http404
 
-from accounts.access import get_household_for, visible_accounts
-from accounts.domain.roles import Role
+from accounts.access import (
+    check_permission,
+    get_household_for,
+    has_permission,
+    known_accounts,
+    visible_accounts,
+)
+from accounts.domain.permissions import Permission
 from portfolios import models
 from portfolios.domain.statements import Statement
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-STAFF = (Role.ADVISOR, Role.ADMIN)
-
 
 def get_model_for(user: "User", public_id: UUID) -> models.ModelPortfolio:
     """Return a model portfolio of the user's firm.
 
-    :raises Http404: when there is none, or the user is no advisor or admin.
+    :raises Http404: when there is none, or the user may not read them.
     """
     model = models.ModelPortfolio.objects.filter(
-        firm_id=_staff_firm_id(user), public_id=public_id
+        firm_id=_get_firm_id(user, Permission.READ_MODELS), public_id=public_id
     ).first()
     if model is None:
         raise Http404
@@ -40,7 +45,9 @@ def get_version_for(user: "User", public_id: UUID, number: int) -> models.ModelV
     """
     version = (
         models.ModelVersion.objects.filter(
-            model__firm_id=_staff_firm_id(user), model__public_id=public_id, number=number
+            model__firm_id=_get_firm_id(user, Permission.READ_MODELS),
+            model__public_id=public_id,
+            number=number,
         )
         .select_related("model", "author", "publisher")
         .first()
@@ -53,10 +60,12 @@ def get_version_for(user: "User", public_id: UUID, number: int) -> models.ModelV
 def get_security_for(user: "User", public_id: UUID) -> models.Security:
     """Return a security of the user's firm, with its asset class.
 
-    :raises Http404: when there is none, or the user is no advisor or admin.
+    :raises Http404: when there is none, or the user may not read them.
     """
     security = (
-        models.Security.objects.filter(firm_id=_staff_firm_id(user), public_id=public_id)
+        models.Security.objects.filter(
+            firm_id=_get_firm_id(user, Permission.READ_SECURITIES), public_id=public_id
+        )
         .select_related("asset_class")
         .first()
     )
@@ -68,13 +77,43 @@ def get_security_for(user: "User", public_id: UUID) -> models.Security:
 def get_refused_price_for(user: "User", refused_price_id: int) -> models.RefusedPrice:
     """Return a refused quote of the user's firm.
 
-    :raises Http404: when there is none, or the user is no admin.
+    :raises Http404: when there is none, or the user may not release any.
     """
-    if user.role != Role.ADMIN:
+    firm_id = _get_firm_id(user, Permission.RELEASE_PRICES)
+    row = models.RefusedPrice.objects.filter(firm_id=firm_id, pk=refused_price_id).first()
+    if row is None:
         raise Http404
-    row = models.RefusedPrice.objects.filter(
-        firm_id=_staff_firm_id(user), pk=refused_price_id
+    return row
+
+
+def get_action_for(user: "User", public_id: UUID) -> models.CorporateAction:
+    """Return a corporate action of the user's firm.
+
+    :raises Http404: when there is none, or the user may not read them.
+    """
+    action = models.CorporateAction.objects.filter(
+        firm_id=_get_firm_id(user, Permission.READ_SECURITIES), public_id=public_id
     ).first()
+    if action is None:
+        raise Http404
+    return action
+
+
+def visible_breaks(user: "User") -> "QuerySet[models.Break]":
+    """Return the breaks of accounts that the user may see, the open ones first, then the newest."""
+    return (
+        models.Break.objects.filter(account__in=visible_accounts(user))
+        .select_related("account__household", "account__firm", "security", "owner", "closed_by")
+        .order_by(F("closed_at").asc(nulls_first=True), "-id")
+    )
+
+
+def get_break_for(user: "User", public_id: UUID) -> models.Break:
+    """Return a break of an account that the user may see.
+
+    :raises Http404: when there is none, or it is not theirs to see.
+    """
+    row = visible_breaks(user).filter(public_id=public_id).first()
     if row is None:
         raise Http404
     return row
@@ -82,15 +121,14 @@ def get_refused_price_for(user: "User", refused_price_id: int) -> models.Refused
 
 def list_importable_account_ids(user: "User", statement: Statement) -> list[int]:
     """Return the ids of the statement's accounts that this user may take into the books."""
-    if user.role not in STAFF:
+    if not has_permission(user, Permission.WRITE_IMPORTS):
         return []
     numbers = {account.number for account in statement.accounts}
-    return list(visible_accounts(user).filter(number__in=numbers).values_list("pk", flat=True))
+    return list(known_accounts(user).filter(number__in=numbers).values_list("pk", flat=True))
 
 
-def _staff_firm_id(user: "User") -> int:
-    if not user.is_active or user.role not in STAFF:
-        raise Http404
+def _get_firm_id(user: "User", permission: Permission) -> int:
+    check_permission(user, permission)
     return user.firm_id
 
 

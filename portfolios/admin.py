@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from accounts.admin import AuditedAdmin
 from portfolios import models
-from robo.common.admin import show_records, site
+from robo.common.admin import EITHER, show_records, site
 
 
 @admin.register(models.AssetClass, site=site)
@@ -56,7 +56,13 @@ class RiskMappingAdmin(AuditedAdmin):
     ordering = ("score",)
 
 
-show_records(models.ModelPortfolio, "name", "description", search=("name",))
+show_records(
+    models.ModelPortfolio,
+    "name",
+    "description",
+    search=("name",),
+    roles=EITHER,
+)
 show_records(
     models.ModelVersion,
     "model",
@@ -69,6 +75,7 @@ show_records(
     related=("model", "author", "publisher"),
     search=("model__name",),
     filters=("status",),
+    roles=EITHER,
 )
 show_records(
     models.ModelWeight,
@@ -78,6 +85,7 @@ show_records(
     firm_path="version__model__firm",
     related=("version__model", "security"),
     search=("version__model__name", "security__symbol"),
+    roles=EITHER,
 )
 show_records(
     models.ModelAssignment,
@@ -86,6 +94,7 @@ show_records(
     firm_path="account__firm",
     related=("account__household", "model"),
     search=("account__name", "model__name"),
+    roles=EITHER,
 )
 show_records(
     models.Price,
@@ -97,6 +106,7 @@ show_records(
     firm_path="security__firm",
     related=("security",),
     search=("=security__symbol",),
+    roles=EITHER,
 )
 show_records(
     models.RefusedPrice,
@@ -107,6 +117,7 @@ show_records(
     "source",
     search=("symbol",),
     filters=("reason",),
+    roles=EITHER,
 )
 show_records(
     models.CashBalance,
@@ -177,4 +188,5 @@ show_records(
     "imported_at",
     related=("imported_by",),
     search=("file_name",),
+    roles=EITHER,
 )

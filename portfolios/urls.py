@@ -2,7 +2,17 @@
 
 from django.urls import path, register_converter
 
-from portfolios.views import models, price_files, prices, securities, statements, wishes
+from portfolios.views import (
+    breaks,
+    corporate_actions,
+    dividends,
+    models,
+    price_files,
+    prices,
+    securities,
+    statements,
+    wishes,
+)
 
 
 class Sha256Converter:
@@ -52,6 +62,16 @@ urlpatterns = [
     path("securities/new/", securities.create_security, name="security_create"),
     path("securities/<uuid:public_id>/", securities.show_security, name="security"),
     path("securities/<uuid:public_id>/edit/", securities.edit_security, name="security_edit"),
+    path("corporate-actions/", corporate_actions.show_actions, name="actions"),
+    path(
+        "corporate-actions/<uuid:public_id>/withdraw/",
+        corporate_actions.withdraw,
+        name="action_withdraw",
+    ),
+    path("breaks/", breaks.list_breaks, name="breaks"),
+    path("breaks/<uuid:public_id>/", breaks.show_break, name="break"),
+    path("breaks/<uuid:public_id>/assign/", breaks.assign, name="break_assign"),
+    path("accounts/<uuid:public_id>/dividends/", dividends.show_choices, name="reinvestment"),
     path("prices/", prices.list_prices, name="prices"),
     path("prices/refused/", prices.list_refused, name="refused_prices"),
     path(

@@ -1,21 +1,23 @@
 """The only way to a decision row that a user named. What someone may not see is a 404.
 
-Rows follow their account: a client sees their household's, an advisor those of assigned households,
-an admin the firm's. Clients never see a proposal that came to nothing.
+Rows follow their account: who sees the account (`accounts.access`) and may read that kind of row
+sees it. Clients never see a proposal that came to nothing.
 """
 
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from accounts.access import visible_accounts
+from accounts.access import check_permission, has_permission, known_accounts, visible_accounts
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
 from portfolios.queries.models import list_models
 from rebalancer.domain.lifecycle import ProposalStatus
-from rebalancer.models import Check, CycleRun, Order, Policy, Proposal
+from rebalancer.domain.limits import SwitchScope
+from rebalancer.models import Check, CycleRun, LimitSet, Order, Policy, Proposal, Switch
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -31,6 +33,8 @@ UNDECIDED = (ProposalStatus.PENDING,)
 
 def visible_proposals(user: "User") -> QuerySet[Proposal]:
     """Return the proposals that this user may see."""
+    if not has_permission(user, Permission.READ_PROPOSALS):
+        return Proposal.objects.none()
     rows = Proposal.objects.filter(
         firm_id=user.firm_id, account__in=visible_accounts(user).order_by()
     )
@@ -39,26 +43,64 @@ def visible_proposals(user: "User") -> QuerySet[Proposal]:
 
 def visible_checks(user: "User") -> QuerySet[Check]:
     """Return the checks that this user may see."""
+    if not has_permission(user, Permission.READ_HOLDINGS):
+        return Check.objects.none()
     return Check.objects.filter(firm_id=user.firm_id, account__in=visible_accounts(user).order_by())
 
 
 def visible_orders(user: "User") -> QuerySet[Order]:
     """Return the orders that this user may see."""
+    if not has_permission(user, Permission.READ_ORDERS):
+        return Order.objects.none()
     return Order.objects.filter(firm_id=user.firm_id, account__in=visible_accounts(user).order_by())
 
 
 def visible_policies(user: "User") -> QuerySet[Policy]:
-    """Return the policies that this user may see: the firm's, for its staff."""
-    if not user.is_active or user.role not in (Role.ADVISOR, Role.ADMIN):
+    """Return the policies that this user may see: the firm's."""
+    if not has_permission(user, Permission.READ_POLICIES):
         return Policy.objects.none()
     return Policy.objects.filter(firm_id=user.firm_id)
 
 
 def visible_cycle_runs(user: "User") -> QuerySet[CycleRun]:
-    """Return the runs of the cycle that this user may see: the firm's, for its staff."""
-    if not user.is_active or user.role not in (Role.ADVISOR, Role.ADMIN):
+    """Return the runs of the cycle that this user may see: the firm's."""
+    if not has_permission(user, Permission.MOVE_MARKET):
         return CycleRun.objects.none()
     return CycleRun.objects.filter(firm_id=user.firm_id)
+
+
+def visible_switches(user: "User") -> QuerySet[Switch]:
+    """Return the switches that stop something of this user's now.
+
+    What stops a whole firm, a security or a broker is staff's to see; a client sees those of their
+    own accounts.
+    """
+    of_account = Q(account__in=known_accounts(user).order_by())
+    if has_permission(user, Permission.SET_SWITCH):
+        of_firm = Q(firm_id=user.firm_id, account__isnull=True)
+        condition = of_account | of_firm | Q(scope=SwitchScope.ALL)
+    elif has_permission(user, Permission.STOP_OWN_ACCOUNT):
+        condition = of_account
+    else:
+        return Switch.objects.none()
+    return Switch.objects.filter(condition, is_stopped=True)
+
+
+def get_switch_for(user: "User", public_id: UUID) -> Switch:
+    """Return a switch that is on and that the user named.
+
+    :raises Http404: when there is none, or it is not theirs to see.
+    """
+    return get_object_or_404(visible_switches(user), public_id=public_id)
+
+
+def get_limit_set_for(user: "User", public_id: UUID) -> LimitSet:
+    """Return a revision of the firm's limits that the user named.
+
+    :raises Http404: when there is none, or it is not theirs to see.
+    """
+    check_permission(user, Permission.READ_POLICIES)
+    return get_object_or_404(LimitSet.objects.filter(firm_id=user.firm_id), public_id=public_id)
 
 
 def get_proposal_for(user: "User", public_id: UUID) -> Proposal:
@@ -99,9 +141,9 @@ def get_cycle_run_for(user: "User", public_id: UUID) -> CycleRun:
 def get_model_version_id_for(user: "User", version_id: int) -> int:
     """Return the id of a model version that the user named, when it is of their firm.
 
-    :raises Http404: when there is none, or the user is no advisor or admin.
+    :raises Http404: when there is none, or the user may not read models.
     """
-    is_staff = user.is_active and user.role in (Role.ADVISOR, Role.ADMIN)
-    if not is_staff or not list_models(user.firm_id).filter(versions__pk=version_id).exists():
+    check_permission(user, Permission.READ_MODELS)
+    if not list_models(user.firm_id).filter(versions__pk=version_id).exists():
         raise Http404
     return version_id

@@ -1,10 +1,17 @@
 """Decisions in Django's admin, for looking only: each has a page, or a life cycle, of its own."""
 
 from rebalancer import models
-from robo.common.admin import show_records
+from robo.common.admin import EITHER, show_records
 
 show_records(
-    models.Policy, "name", "trigger", "schedule", "destination", "is_active", search=("name",)
+    models.Policy,
+    "name",
+    "trigger",
+    "schedule",
+    "destination",
+    "is_active",
+    search=("name",),
+    roles=EITHER,
 )
 show_records(
     models.PolicyAssignment,
@@ -13,9 +20,17 @@ show_records(
     firm_path="account__firm",
     related=("account__household", "policy"),
     search=("account__name", "policy__name"),
+    roles=EITHER,
 )
 show_records(
-    models.CycleRun, "label", "status", "step", "created_at", "finished_at", filters=("status",)
+    models.CycleRun,
+    "label",
+    "status",
+    "step",
+    "created_at",
+    "finished_at",
+    filters=("status",),
+    roles=EITHER,
 )
 show_records(
     models.Check,
@@ -91,14 +106,63 @@ show_records(
     filters=("status", "side"),
 )
 show_records(
+    models.Block,
+    "security",
+    "side",
+    "quantity",
+    "filled_quantity",
+    "status",
+    "broker",
+    "session_date",
+    related=("security",),
+    search=("=security__symbol", "=public_id"),
+    filters=("status", "side", "broker"),
+)
+show_records(
+    models.Slice,
+    "client_order_id",
+    "block",
+    "quantity",
+    "filled_quantity",
+    "status",
+    "is_parked",
+    "due_at",
+    firm_path="block__firm",
+    related=("block",),
+    search=("client_order_id", "broker_order_id"),
+    filters=("status", "is_parked"),
+)
+show_records(
+    models.Execution,
+    "slice",
+    "kind",
+    "quantity",
+    "price",
+    "execution_date",
+    "execution_id",
+    related=("slice",),
+    search=("execution_id", "=slice__client_order_id"),
+    filters=("kind", "broker"),
+)
+show_records(
+    models.ParkedReport,
+    "report_key",
+    "broker",
+    "reason",
+    "recorded_at",
+    "resolved_at",
+    search=("report_key", "client_order_id"),
+    filters=("broker",),
+)
+show_records(
     models.Fill,
     "order",
     "quantity",
+    "amount",
     "price",
     "fill_date",
-    "broker",
-    "broker_fill_id",
+    "number",
     firm_path="order__firm",
     related=("order",),
-    search=("broker_fill_id",),
+    search=("=order__client_order_id",),
 )

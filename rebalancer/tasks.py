@@ -7,7 +7,7 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from accounts.queries import people
-from rebalancer.operations import approvals, checks, cycles, fills, orders, proposals
+from rebalancer.operations import approvals, checks, cycles, orders, proposals
 from robo.common import clock
 
 logger = logging.getLogger(__name__)
@@ -58,25 +58,31 @@ def expire_proposals() -> None:
 @shared_task
 def submit_orders() -> None:
     """Send what was approved, and take what comes back at once."""
-    now = clock.now()
+    now = clock.database_now()
     orders.submit_orders(now=now)
     orders.poll_broker(now=now)
 
 
 @shared_task
 def poll_broker() -> None:
-    """Ask the broker for news, and send the buys that closed sales have freed."""
-    now = clock.now()
+    """Ask the brokers for news, end the days that are over, and send what that has freed."""
+    now = clock.database_now()
     orders.poll_broker(now=now)
+    orders.end_sessions(now=now)
     orders.submit_orders(now=now)
+
+
+@shared_task
+def review_orders() -> None:
+    """Read the brokers' own lists of orders: what came late, and what is not ours."""
+    orders.review_orders(now=clock.database_now())
 
 
 @shared_task
 def sweep() -> None:
     """Find work that a dead worker or a lost message left lying, whatever its stage."""
-    now = clock.now()
+    now = clock.database_now()
     orders.resolve_unknown_orders(now=now)
     orders.submit_orders(now=now)
-    fills.complete_proposals(now=now)
     for cycle_run_id in cycles.list_stuck_cycles(now=now):
         nudge(run_cycle, cycle_run_id=cycle_run_id)

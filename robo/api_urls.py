@@ -18,6 +18,12 @@ version_1 = [
     path("accounts/<uuid:public_id>/", accounts.AccountDetail.as_view(), name="account"),
     path("accounts/<uuid:public_id>/holdings/", rebalancer.Holdings.as_view(), name="holdings"),
     path("accounts/<uuid:public_id>/checks/", rebalancer.Checks.as_view(), name="checks"),
+    path("accounts/<uuid:public_id>/deposits/", rebalancer.Deposits.as_view(), name="deposits"),
+    path(
+        "accounts/<uuid:public_id>/withdrawals/",
+        rebalancer.Withdrawals.as_view(),
+        name="withdrawals",
+    ),
     path("proposals/", rebalancer.Proposals.as_view(), name="proposals"),
     path("proposals/<uuid:public_id>/", rebalancer.ProposalDetail.as_view(), name="proposal"),
     path(
@@ -32,6 +38,8 @@ version_1 = [
         name="remove_trades",
     ),
     path("orders/", rebalancer.Orders.as_view(), name="orders"),
+    path("switches/", rebalancer.Switches.as_view(), name="switches"),
+    path("limits/", rebalancer.LimitsInForce.as_view(), name="limits"),
     path("solve/", rebalancer.Solve.as_view(), name="solve"),
     path("prices/", portfolios.Prices.as_view(), name="prices"),
     # A symbol may hold a slash.

@@ -19,9 +19,9 @@ from typing import Self
 from urllib.parse import urlencode
 
 from robo import localbinaries
+from robo.localdatabase import APP_ROLE, DATABASE, OWNER_ROLE, WORKER_ROLE, make_database
 from robo.processes import Child, Identity, command_line, pid_in_file, stop_stranded
 
-ROLE = DATABASE = "robo"
 _ADMIN = "robo_admin"  # superuser of the cluster; the application never connects as it
 _READY_SECONDS = 120  # a recovery after a crash may be long
 _SHARED_MEMORY_IN_USE = "pre-existing shared memory block"
@@ -39,7 +39,9 @@ class AlreadyRunningError(LocalServicesError):
 class LocalAddresses:
     """Where the servers of one data folder listen, as URLs that settings understand."""
 
-    database_url: str
+    database_url: str  # as the owner of the tables
+    app_database_url: str
+    worker_database_url: str
     cache_url: str
     broker_url: str
     socket_dir: Path
@@ -50,7 +52,11 @@ def addresses(runtime_dir: Path) -> LocalAddresses:
     socket_dir = _recorded_socket_dir(runtime_dir) or _usual_socket_dir(runtime_dir)
     redis_socket = socket_dir / "redis.sock"
     return LocalAddresses(
-        database_url=_database_url(socket_dir=socket_dir, role=ROLE, database=DATABASE),
+        database_url=_database_url(socket_dir=socket_dir, role=OWNER_ROLE, database=DATABASE),
+        app_database_url=_database_url(socket_dir=socket_dir, role=APP_ROLE, database=DATABASE),
+        worker_database_url=_database_url(
+            socket_dir=socket_dir, role=WORKER_ROLE, database=DATABASE
+        ),
         cache_url=f"unix://{redis_socket}?db=2",
         broker_url=f"redis+socket://{redis_socket}?virtual_host=0",
         socket_dir=socket_dir,
@@ -275,16 +281,7 @@ class LocalServices:
         import psycopg  # here, so that settings can use this module without a driver
 
         try:
-            with psycopg.connect(self._admin_url(), autocommit=True) as connection:
-                # Not a superuser, as in production: row security and grants bind it.
-                roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE])
-                if roles.fetchone() is None:
-                    connection.execute("CREATE ROLE robo LOGIN CREATEDB")
-                databases = connection.execute(
-                    "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-                )
-                if databases.fetchone() is None:
-                    connection.execute("CREATE DATABASE robo OWNER robo")
+            make_database(self._admin_url())
         except psycopg.Error as error:
             raise LocalServicesError(f"The database cannot be made: {error}") from error
 

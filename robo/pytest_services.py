@@ -3,6 +3,7 @@ offers a real Celery worker and a real browser as fixtures. Named in `addopts`, 
 would be read too late.
 """
 
+import base64
 import os
 import secrets
 import shutil
@@ -86,9 +87,13 @@ def _set_environment(runtime_dir: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "robo.settings",
         "EVENKEEL_DEMO": "0",
         "EVENKEEL_HTTPS": "0",
+        # Most tests are not about the doors; those that are ask for the second step themselves.
+        "EVENKEEL_MFA_REQUIRED": "0",
         "EVENKEEL_RUNTIME_DIR": str(runtime_dir),
+        "EVENKEEL_SECRETS_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "EVENKEEL_SERVE_UNCOLLECTED": "1",
         "PAPER_BROKER_PATH": str(broker_file),
+        "PAPER_BROKER_URL": "",
     }
 
 
@@ -100,6 +105,27 @@ def _fast_password_hasher() -> Iterator[None]:
 
     fast = "django.contrib.auth.hashers.MD5PasswordHasher"
     with override_settings(PASSWORD_HASHERS=[fast, *settings.PASSWORD_HASHERS]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forced_sign_ins_are_fresh() -> Iterator[None]:
+    """Let `force_login` leave the same records as somebody who has just given their password."""
+    from django.test import Client
+
+    plain = Client.force_login
+
+    def force_login(self: Client, user: Any, backend: str | None = None) -> None:
+        plain(self, user, backend)
+        now_seconds = time.time()
+        session = self.session
+        session["account_authentication_methods"] = [{"method": "password", "at": now_seconds}]
+        session["account_authentication_methods_user"] = str(user.pk)
+        session["doors.since"] = session["doors.seen"] = now_seconds
+        session.save()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "force_login", force_login)
         yield
 
 

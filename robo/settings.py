@@ -5,6 +5,7 @@ named and explained in `.env.example`. No secret has a default: without one Djan
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from robo import localservices
 
@@ -24,6 +25,8 @@ DEMO = env.bool("EVENKEEL_DEMO", default=False)  # a simulated market that peopl
 # The demo's people share one password, which its sign-in page shows to everybody.
 DEMO_PASSWORD = env("EVENKEEL_DEMO_PASSWORD", default="level-the-keel") if DEMO else ""
 SECRET_KEY = env("DJANGO_SECRET_KEY", default="")
+if SECRET_KEY.startswith("demo-") and not DEMO:
+    raise ImproperlyConfigured("DJANGO_SECRET_KEY is a demo's: give this installation its own.")
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 SITE_IS_HTTPS = env.bool("EVENKEEL_HTTPS", default=not (DEBUG or DEMO))
@@ -38,6 +41,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "drf_spectacular",
@@ -51,18 +58,25 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "robo.common.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "robo.common.middleware.PageMethodsMiddleware",
+    "robo.common.middleware.TenancyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.views.security.SessionLimitsMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.views.security.SecondFactorMiddleware",
     "robo.common.middleware.PrivatePagesMiddleware",
+    "accounts.views.support.SupportReadsMiddleware",
 ]
 
 ROOT_URLCONF = "robo.urls"
@@ -78,6 +92,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "robo.common.context_processors.deployment",
+                "accounts.views.support.permissions",
+                "rebalancer.views.controls.trading_stops",
             ],
             "builtins": ["robo.common.templatetags.figures"],
         },
@@ -85,13 +101,25 @@ TEMPLATES = [
 ]
 
 # --- Data ---------------------------------------------------------------------------------------
-DATABASES = {"default": env.db("DATABASE_URL", default=LOCAL.database_url)}
+# Each kind of process has a role of its own: the web sees one firm at a time, workers see all, and
+# only the owner may change tables. Commands of `manage.py` run as the owner unless told otherwise.
+DB_ROLE = env("EVENKEEL_DB_ROLE", default="web")
+_DATABASE_URLS = {
+    "web": ("DATABASE_URL", LOCAL.app_database_url),
+    "worker": ("DATABASE_WORKER_URL", LOCAL.worker_database_url),
+    "owner": ("DATABASE_OWNER_URL", LOCAL.database_url),
+}
+if DB_ROLE not in _DATABASE_URLS:
+    raise ImproperlyConfigured(f"EVENKEEL_DB_ROLE is web, worker or owner, not {DB_ROLE!r}.")
+_url_name, _local_url = _DATABASE_URLS[DB_ROLE]
+DATABASES = {"default": env.db(_url_name, default=env("DATABASE_URL", default=_local_url))}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": env("CACHE_URL", default=LOCAL.cache_url),
+        "OPTIONS": {"serializer": "robo.common.cache.JsonSerializer"},
     }
 }
 # Where a feed leaves price files, in a folder per firm; without it prices are imported by hand.
@@ -101,6 +129,30 @@ PAPER_BROKER_PATH = Path(
     env("PAPER_BROKER_PATH", default=str(RUNTIME_DIR / "paper_broker.sqlite3"))
 )
 PAPER_BROKER_SEED = env.int("PAPER_BROKER_SEED", default=2008)
+# Where `manage.py paper_broker` listens (http://host:port or unix:///socket); empty: in process.
+PAPER_BROKER_URL = env("PAPER_BROKER_URL", default="")
+# The only hosts that a firm's connection to a broker may name.
+BROKER_HOSTS = env.list(
+    "EVENKEEL_BROKER_HOSTS", default=["paper-api.alpaca.markets", "api.alpaca.markets"]
+)
+# FIX sessions keep their sequence numbers and reports here; keep it with the database.
+BROKER_STATE_DIR = Path(env("EVENKEEL_BROKER_STATE_DIR", default=str(RUNTIME_DIR / "brokers")))
+
+# --- The journal: what leaves the database, signed, and the key, which must never be inside ---
+JOURNAL_CHECKPOINT_DIR = Path(
+    env("EVENKEEL_CHECKPOINT_DIR", default=str(RUNTIME_DIR / "checkpoints"))
+)
+# A demo makes its own key; without one nothing is signed, and verify_journal says so.
+JOURNAL_KEY_FILE = env(
+    "EVENKEEL_JOURNAL_KEY_FILE", default=str(RUNTIME_DIR / "journal-key.pem") if DEMO else ""
+)
+# A checkpoint is due after so many seconds or so many entries, while there is something new.
+JOURNAL_CHECKPOINT_SECONDS = env.int("EVENKEEL_CHECKPOINT_SECONDS", default=300)
+JOURNAL_CHECKPOINT_ENTRIES = env.int("EVENKEEL_CHECKPOINT_ENTRIES", default=1000)
+# An entry that waits longer than this to be sealed is an alarm; so is a missing checkpoint.
+JOURNAL_BACKLOG_SECONDS_MAX = env.int("EVENKEEL_JOURNAL_BACKLOG_SECONDS", default=300)
+# How long the words of an entry are kept at least; the law asks for five years after the year.
+JOURNAL_RETENTION_YEARS = env.int("EVENKEEL_JOURNAL_RETENTION_YEARS", default=7)
 
 # --- People -------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -113,13 +165,65 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.operations.passwords.LengthLimitValidator"},
+    {"NAME": "accounts.operations.passwords.ContextWordsValidator"},
 ]
+# A second step is required of all staff; the demo's people, whose password is public, go without.
+SECOND_FACTOR_REQUIRED = env.bool("EVENKEEL_MFA_REQUIRED", default=not DEMO)
+# How long ago somebody must have proved who they are, at most, to approve trades and the like.
+STEP_UP_MINUTES = env.int("EVENKEEL_STEP_UP_MINUTES", default=720 if DEMO else 10)
+# When a session ends by itself: after doing nothing, and in any case after so many hours.
+IDLE_MINUTES_STAFF = env.int("EVENKEEL_IDLE_MINUTES_STAFF", default=720 if DEMO else 15)
+IDLE_MINUTES_CLIENTS = env.int("EVENKEEL_IDLE_MINUTES_CLIENTS", default=720 if DEMO else 30)
+SESSION_HOURS = env.int("EVENKEEL_SESSION_HOURS", default=12)
+
+# Sign-in is django-allauth's; its own limits are off because accounts.views.throttle has better
+# ones: per person and network, in the database, so that nobody can be locked out by others.
+ACCOUNT_ADAPTER = "accounts.views.allauth_adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"  # the firm's administrator vouches for the address
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = STEP_UP_MINUTES * 60
+ACCOUNT_SESSION_REMEMBER = False
+MFA_ADAPTER = "accounts.views.allauth_adapter.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.forms.doors.CodeForm",
+    "authenticate_webauthn": "accounts.forms.doors.PasskeyForm",
+    "login_webauthn": "accounts.forms.doors.PasskeySignInForm",
+    "reauthenticate": "accounts.forms.doors.StepUpCodeForm",
+    "reauthenticate_webauthn": "accounts.forms.doors.StepUpPasskeyForm",
+    "add_webauthn": "accounts.forms.doors.AddPasskeyForm",
+}
+MFA_RATE_LIMITS = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Evenkeel"
+MFA_TOTP_TOLERANCE = 0  # the current 30 seconds only
+MFA_RECOVERY_CODE_DIGITS = 34  # 112 bits, so that guessing is hopeless even for a thief of hashes
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+
+# --- E-mail: notices, and links for people who forgot their password ---------------------------
+_EMAIL = env.email_url("EVENKEEL_EMAIL_URL", default="filemail:///mail")
+EMAIL_BACKEND = _EMAIL["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _EMAIL["EMAIL_HOST"] or "localhost", _EMAIL["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _EMAIL["EMAIL_HOST_USER"], _EMAIL["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_FILE_PATH = RUNTIME_DIR / (_EMAIL["EMAIL_FILE_PATH"] or "mail")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env("EVENKEEL_EMAIL_FROM", default="Evenkeel <evenkeel@localhost>")
 
 # --- The browser --------------------------------------------------------------------------------
 STATIC_URL = "static/"
@@ -156,8 +260,15 @@ CONTENT_SECURITY_POLICY = {
         "object-src": ["'none'"],
     }
 }
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_IS_HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# The prefix makes browsers refuse such a cookie from a subdomain or over plain HTTP.
+SESSION_COOKIE_NAME = "__Host-session" if SITE_IS_HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrf" if SITE_IS_HTTPS else "csrftoken"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_SSL_REDIRECT = SITE_IS_HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health/$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_IS_HTTPS else 0
@@ -175,7 +286,32 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
+# --- Secrets of firms, encrypted with keys that are not in the database ---------------------------
+_KEYS_FILE = env("EVENKEEL_SECRETS_KEY_FILE", default="")
+# The first key encrypts, all decrypt: a new one goes in front, then `manage.py rotate_secrets`.
+SECRETS_KEYS = [
+    key.strip()
+    for key in (
+        Path(_KEYS_FILE).read_text().split()
+        if _KEYS_FILE
+        else env.list("EVENKEEL_SECRETS_KEY", default=[])
+    )
+    if key.strip()
+]
+
+# --- Webhooks: the only hosts that may be told of events; without any nobody is ------------------
+WEBHOOK_HOSTS = env.list("EVENKEEL_WEBHOOK_HOSTS", default=[])
+
 # --- API ----------------------------------------------------------------------------------------
+# What the base of all endpoints, which knows no app, asks of the accounts app.
+API_DOORS = ["accounts.api.TokenAuthentication", "robo.common.api.views.SessionAuthentication"]
+API_ANSWERS = "accounts.operations.idempotency"
+# Calls a minute of one person or token; a firm has five times as many.
+API_BUDGETS = {
+    "read": env.int("EVENKEEL_API_READS_PER_MINUTE", default=600),
+    "write": env.int("EVENKEEL_API_WRITES_PER_MINUTE", default=120),
+    "solve": env.int("EVENKEEL_API_SOLVES_PER_MINUTE", default=60),
+}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -208,6 +344,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 240
 CELERY_TASK_SOFT_TIME_LIMIT = 210
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # LOGGING below speaks for workers too
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -229,16 +366,35 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 TICK_SECONDS = env.int("EVENKEEL_TICK_SECONDS", default=60)
 CELERY_BEAT_SCHEDULE = {
     "collect prices": {"task": "portfolios.tasks.collect_prices", "schedule": TICK_SECONDS},
+    "apply corporate actions": {
+        "task": "portfolios.tasks.apply_actions",
+        "schedule": TICK_SECONDS,
+    },
     "look for due checks": {"task": "rebalancer.tasks.find_due_checks", "schedule": TICK_SECONDS},
     "expire": {"task": "rebalancer.tasks.expire_proposals", "schedule": TICK_SECONDS},
     "poll the broker": {"task": "rebalancer.tasks.poll_broker", "schedule": TICK_SECONDS},
     "sweep": {"task": "rebalancer.tasks.sweep", "schedule": TICK_SECONDS},
+    "review the brokers' lists": {
+        "task": "rebalancer.tasks.review_orders",
+        "schedule": 10 * TICK_SECONDS,
+    },
+    "seal the journal": {"task": "accounts.tasks.seal_journals", "schedule": TICK_SECONDS},
+    "tell webhooks": {"task": "accounts.tasks.tell_events", "schedule": TICK_SECONDS},
+    "purge kept answers": {"task": "accounts.tasks.purge_answers", "schedule": 3600},
+    "send mail": {"task": "accounts.tasks.send_mails", "schedule": TICK_SECONDS},
+    "purge the doors": {"task": "accounts.tasks.purge_doors", "schedule": 3600},
 }
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"json": {"()": "robo.common.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # Denials have their one line from RequestLogMiddleware, without what somebody typed.
+        "django.request": {"level": "ERROR"},
+        "django.security.csrf": {"level": "ERROR"},
+        "django.server": {"handlers": [], "propagate": False},
+    },
 }

@@ -2,6 +2,7 @@
 started in order, restarted when one dies, and stopped in the reverse order.
 """
 
+import base64
 import contextlib
 import http.client
 import os
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from robo.localservices import LocalServices, LocalServicesError, is_running
+from robo.localservices import LocalServices, LocalServicesError, addresses, is_running
 from robo.processes import Child
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -110,6 +111,10 @@ class Demo:
         return f"http://{_bracketed(shown)}:{self.port}/"
 
     def _make_programs(self, environment: dict[str, str]) -> list[Child]:
+        # A process of its own, like a real broker: what it took it keeps, whoever else dies.
+        broker_socket = addresses(self.runtime_dir).socket_dir / "broker.sock"
+        broker = [sys.executable, "manage.py", "paper_broker", "--socket", str(broker_socket)]
+        environment = environment | {"PAPER_BROKER_URL": f"unix://{broker_socket}"}
         celery = [sys.executable, "-m", "celery", "-A", "robo"]
         memory = Path("/dev/shm")  # noqa: S108  (gunicorn's heartbeat files must not touch a disk)
         heartbeat_dir = memory if os.access(memory, os.W_OK) else self.runtime_dir
@@ -123,11 +128,13 @@ class Demo:
         beat = [*celery, "beat", "--pidfile=", f"--schedule={self.runtime_dir / 'beat-schedule'}"]
         beat += ["--loglevel", "INFO"]
         # With the remapped signal the worker stops in bounded time and gives its task back.
-        remapped = environment | {"REMAP_SIGTERM": "SIGQUIT"}
+        worker_role = environment | {"EVENKEEL_DB_ROLE": "worker"}
+        remapped = worker_role | {"REMAP_SIGTERM": "SIGQUIT"}
         return [
-            self._child("web", web, environment),
+            self._child("broker", broker, environment),
+            self._child("web", web, environment | {"EVENKEEL_DB_ROLE": "web"}),
             self._child("worker", worker, remapped),
-            self._child("beat", beat, environment),
+            self._child("beat", beat, worker_role),
         ]
 
     def _child(self, name: str, argv: list[str], environment: dict[str, str]) -> Child:
@@ -145,7 +152,10 @@ class Demo:
             **kept,
             "CACHE_URL": local.cache_url,
             "CELERY_BROKER_URL": local.broker_url,
-            "DATABASE_URL": local.database_url,
+            "DATABASE_URL": local.app_database_url,
+            "DATABASE_WORKER_URL": local.worker_database_url,
+            "DATABASE_OWNER_URL": local.database_url,
+            "EVENKEEL_DB_ROLE": "owner",  # to migrate and seed; web and worker have their own
             "DJANGO_DEBUG": "0",
             "DJANGO_SETTINGS_MODULE": "robo.settings",
             "EVENKEEL_BEHIND_PROXY": "0",
@@ -153,6 +163,7 @@ class Demo:
             "EVENKEEL_HTTPS": "0",
             "EVENKEEL_RUNTIME_DIR": str(self.runtime_dir),
             "EVENKEEL_SERVE_UNCOLLECTED": "1",
+            "PAPER_BROKER_URL": "",
             "PAPER_BROKER_PATH": str(self.runtime_dir / "paper_broker.sqlite3"),
             "PYTHONUNBUFFERED": "1",
         }
@@ -280,7 +291,7 @@ class Demo:
             ) from error
 
     def _set_old_logs_aside(self) -> None:
-        for name in ("web", "worker", "beat", "migrate", "seed_demo"):
+        for name in ("broker", "web", "worker", "beat", "migrate", "seed_demo"):
             log_path = self._logs_dir / f"{name}.log"
             if log_path.exists():
                 log_path.replace(log_path.with_suffix(".log.1"))
@@ -326,7 +337,9 @@ def write_demo_env(path: Path) -> dict[str, str]:
         text = "# Written by `manage.py demo`; what you change here is kept.\n"
     found = dict(re.findall(r"^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", text, flags=re.MULTILINE))
     defaults = {
-        "DJANGO_SECRET_KEY": secrets.token_urlsafe(50),
+        # The mark in front keeps this key from being used anywhere but in a demo.
+        "DJANGO_SECRET_KEY": "demo-" + secrets.token_urlsafe(50),
+        "EVENKEEL_SECRETS_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "EVENKEEL_DEMO": "1",
         "EVENKEEL_TICK_SECONDS": "5",
     }

@@ -7,7 +7,16 @@ from django.urls import include, path
 
 from accounts.access import get_signed_in_user
 from accounts.domain.roles import Role
+from accounts.urls import door_patterns
 from robo.common.admin import site
+
+START_PAGES: dict[str, str] = {
+    Role.ADVISOR: "rebalancer:work_list",
+    Role.SUPERVISOR: "rebalancer:work_list",
+    Role.MODEL_ADMIN: "portfolios:models",
+    Role.ADMIN: "accounts:people",
+    Role.OPERATOR: "accounts:support",
+}
 
 
 @login_not_required
@@ -21,14 +30,15 @@ def home(request: HttpRequest) -> HttpResponse:
     user = get_signed_in_user(request)
     if user.role == Role.CLIENT and user.household is not None:
         return redirect("rebalancer:household", user.household.public_id)
-    if user.role in (Role.ADVISOR, Role.ADMIN):
-        return redirect("rebalancer:work_list")
-    raise Http404
+    if user.role not in START_PAGES:
+        raise Http404
+    return redirect(START_PAGES[user.role])
 
 
 urlpatterns = [
     path("", home, name="home"),
     path("", include("accounts.urls")),
+    path("", include(door_patterns)),
     path("", include("portfolios.urls")),
     path("", include("rebalancer.urls")),
     path("admin/", site.urls),

@@ -7,10 +7,14 @@ from datetime import date
 from itertools import count
 from typing import Any
 
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from django.test import Client
+
 from accounts.domain.roles import Role, TaxStatus
 from accounts.models import Account, Firm, Household, User
 from accounts.operations import people, users
 from accounts.queries import people as queries
+from robo.common import clock
 
 PASSWORD = "level-keel-and-trim"  # long enough for the validators, and in no list of common ones
 _numbers = count(1)
@@ -66,3 +70,13 @@ def make_account(household: Household, **facts: Any) -> Account:
         **facts,
     }
     return people.open_account(household_id=household.pk, **facts)
+
+
+def enter(client: Client, user: User) -> None:
+    """Sign somebody in as if they had given their password this moment."""
+    client.force_login(user, backend="accounts.access.PeopleBackend")
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": "password", "at": clock.now().timestamp()}
+    ]
+    session.save()

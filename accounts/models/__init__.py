@@ -4,7 +4,10 @@ Tables and constraints, nothing else. Whoever looks for a rule finds it in `doma
 `operations`. Rows that record what happened (risk profiles, audit entries) are append-only.
 """
 
-from accounts.models.journal import AuditEntry
+from accounts.models.doors import Attempt, OutgoingMail, SecondFactorReset
+from accounts.models.idempotency import IdempotentAnswer
+from accounts.models.installation import LookOnly
+from accounts.models.journal import AuditEntry, JournalCheckpoint, JournalHead, JournalLink
 from accounts.models.people import (
     Account,
     AdvisorAssignment,
@@ -14,16 +17,34 @@ from accounts.models.people import (
     UserManager,
 )
 from accounts.models.planning import CashNeed, RiskProfile, Wish
+from accounts.models.secrets import FirmSecret
+from accounts.models.support import SupportGrant
+from accounts.models.tokens import ServiceToken
+from accounts.models.webhooks import WebhookCursor, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "Account",
     "AdvisorAssignment",
+    "Attempt",
     "AuditEntry",
     "CashNeed",
     "Firm",
+    "FirmSecret",
     "Household",
+    "IdempotentAnswer",
+    "JournalCheckpoint",
+    "JournalHead",
+    "JournalLink",
+    "LookOnly",
+    "OutgoingMail",
     "RiskProfile",
+    "SecondFactorReset",
+    "SupportGrant",
+    "ServiceToken",
     "User",
     "UserManager",
+    "WebhookCursor",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "Wish",
 ]

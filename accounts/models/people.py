@@ -6,7 +6,9 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import PriceSourceKind, Role, TaxCountry, TaxStatus
 from accounts.domain.taxes import DEFERRAL_YEARS_MAX
 from robo.common.fields import MoneyField, WeightField, fraction, not_negative, positive
@@ -57,6 +59,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    session_generation = models.PositiveIntegerField(
+        default=0, editable=False, help_text="counting it up ends every session of this person"
+    )
+
+    # What the token of a request may do; a person who signs in has none, for a role says it all.
+    token_permissions: frozenset[Permission] = frozenset()
 
     objects = UserManager()
     USERNAME_FIELD = "email"
@@ -77,10 +85,17 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name
 
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # Every request compares this with what its session holds: a new password, another role or
+        # a higher generation ends the sessions of before, in the very transaction of the change.
+        told = f"{self.password}\n{self.role}\n{self.session_generation}"
+        key_salt = "accounts.models.people.User.session"
+        return salted_hmac(key_salt, told, secret=secret, algorithm="sha256").hexdigest()
+
     @property
     def is_staff(self) -> bool:
-        """Whether Django's own admin opens for this user; what it shows is scoped to the firm."""
-        return self.role == Role.ADMIN
+        """Whether Django's own admin opens for this user; what it shows depends on the role."""
+        return self.role in (Role.ADMIN, Role.SUPERVISOR)
 
 
 class Household(models.Model):

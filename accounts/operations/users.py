@@ -11,9 +11,12 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts import models
+from accounts.domain.doors import MailKind
 from accounts.domain.roles import Role
 from accounts.operations import people
 from accounts.operations.audit import record_audit_entry
+from accounts.operations.mails import queue_mail
+from accounts.operations.second_factors import end_sessions_of
 from robo.common.errors import Conflict, NotAllowed, Refused
 
 NAME_LENGTH_MAX = 120
@@ -116,6 +119,8 @@ def disable_user(*, user_id: int, actor_id: int) -> None:
     _keep_an_admin(user)
     user.is_active = False
     user.save(update_fields=["is_active"])
+    # Letting the person in again later must not wake the sessions of before.
+    end_sessions_of(user)
     _record(user, actor_id, "disabled", f"{user.name} can no longer sign in")
 
 
@@ -154,6 +159,7 @@ def change_role(*, user_id: int, role: Role, actor_id: int) -> None:
     _keep_an_admin(user)
     before, user.role = user.role, role
     user.save(update_fields=["role"])
+    end_sessions_of(user)
     if role != Role.ADVISOR:
         user.assignments.all().delete()
     _record(
@@ -178,6 +184,7 @@ def set_password(*, user_id: int, password: str, actor_id: int) -> models.User:
     _check_password(password, user)
     user.set_password(password)
     user.save(update_fields=["password"])
+    queue_mail(person_id=user.pk, kind=MailKind.PASSWORD_CHANGED)
     _record(user, actor_id, "password_set", f"{user.name} set a new password")
     return user
 
@@ -192,7 +199,50 @@ def withdraw_password(*, user_id: int, actor_id: int) -> models.User:
     user = _lock_person(user_id, actor_id, "Change your own password on its own page.")
     user.set_unusable_password()
     user.save(update_fields=["password"])
+    queue_mail(person_id=user.pk, kind=MailKind.LINK_MADE)
     _record(user, actor_id, "password_withdrawn", f"{user.name} was given a new sign-in link")
+    return user
+
+
+@transaction.atomic
+def change_address(*, user_id: int, email: str, actor_id: int) -> models.User:
+    """Give a person another e-mail address to sign in with; both addresses get a notice.
+
+    Ends every session; the password and the second step stay.
+
+    :raises NotSelf: when it is one's own.
+    :raises RoleChangeRefused: when it is the engine's user.
+    :raises PersonRefused: when it is no e-mail address.
+    :raises AddressTaken: when the address is in use.
+    """
+    user = _lock_person(user_id, actor_id, "Ask a colleague to change your own address.")
+    before, user.email = user.email, email.strip().lower()
+    if user.email == before:
+        return user
+    _check_person(user)
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email"])
+    except IntegrityError as error:
+        raise AddressTaken(f"{user.email} is already in use.") from error
+    end_sessions_of(user)
+    for address in (before, user.email):
+        queue_mail(person_id=user.pk, kind=MailKind.ADDRESS_CHANGED, address=address)
+    _record(user, actor_id, "address_changed", f"{user.name} signs in with another address")
+    return user
+
+
+@transaction.atomic
+def end_sessions(*, user_id: int, actor_id: int) -> models.User:
+    """End every session of a person; return them, so that one's own present one can be kept.
+
+    :raises RoleChangeRefused: when it is the engine's user.
+    """
+    user = models.User.objects.select_for_update(no_key=True).get(pk=user_id)
+    if user.role == Role.SERVICE:
+        raise RoleChangeRefused("Nobody signs in as the engine.")
+    end_sessions_of(user)
+    _record(user, actor_id, "sessions_ended", f"Every session of {user.name} was ended")
     return user
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
@@ -58,6 +59,12 @@ def find_household(*, firm_id: int, name: str) -> models.Household | None:
     return households.order_by("pk").first()
 
 
+def find_household_id(*, firm_id: int, public_id: UUID) -> int | None:
+    """Return the id of the firm's household with this public id, or None."""
+    households = models.Household.objects.filter(firm_id=firm_id, public_id=public_id)
+    return households.values_list("pk", flat=True).first()
+
+
 def get_household(household_id: int) -> models.Household:
     """Return a household with its firm.
 
@@ -100,6 +107,12 @@ def list_first_of_each_role(roles: Sequence[Role]) -> list[models.User]:
     people = models.User.objects.filter(role__in=roles, is_active=True)
     first = {user.role: user for user in people.order_by("role", "-pk")}
     return [first[role] for role in roles if role in first]
+
+
+def list_staff(firm_id: int, roles: Sequence[Role]) -> list[models.User]:
+    """Return a firm's active people of these roles, by name."""
+    staff = models.User.objects.filter(firm_id=firm_id, role__in=roles, is_active=True)
+    return list(staff.order_by("name", "pk"))
 
 
 def list_assignments(household_id: int) -> list[models.AdvisorAssignment]:

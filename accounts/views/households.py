@@ -1,4 +1,4 @@
-"""A firm's households, for its admins: set them up, set tax rates, say who advises them."""
+"""A firm's households by name, for its admins: set them up, set taxes, say who advises them."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,13 +11,15 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import (
-    get_household_for,
+    check_permission,
+    get_known_household_for,
     get_signed_in_user,
     get_user_for,
-    require_role,
-    visible_households,
+    has_permission,
+    known_households,
+    require_permission,
 )
-from accounts.domain.roles import Role
+from accounts.domain.permissions import Permission
 from accounts.domain.taxes import FRACTIONS, TAX_FIELDS
 from accounts.forms import AssignmentForm, HouseholdForm, TaxTermsForm
 from accounts.operations import people as operations
@@ -32,12 +34,12 @@ HOUSEHOLDS_A_PAGE = 50
 
 
 @require_safe
-@require_role(Role.ADMIN)
+@require_permission(Permission.READ_USERS)
 def households(request: HttpRequest) -> HttpResponse:
     """List the firm's households with their advisors, accounts and risk score."""
     user = get_signed_in_user(request)
     words = request.GET.get("words", "").strip()[:80].replace("\x00", "")
-    rows = queries.count_accounts_and_members(visible_households(user)).order_by("name")
+    rows = queries.count_accounts_and_members(known_households(user)).order_by("name")
     if words:
         rows = rows.filter(name__icontains=words)
     page = Paginator(rows, HOUSEHOLDS_A_PAGE).get_page(request.GET.get("page"))
@@ -48,11 +50,16 @@ def households(request: HttpRequest) -> HttpResponse:
         {"household": row, "lead": leads.get(row.pk), "profile": profiles.get(row.pk)}
         for row in page
     ]
-    context = {"page": page, "lines": lines, "words": words}
+    context = {
+        "page": page,
+        "lines": lines,
+        "words": words,
+        "may_edit": has_permission(user, Permission.WRITE_HOUSEHOLDS),
+    }
     return render(request, "accounts/households.html", context)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_HOUSEHOLDS)
 def household_new(request: HttpRequest) -> HttpResponse:
     """Set up a household."""
     admin = get_signed_in_user(request)
@@ -73,11 +80,13 @@ def household_new(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/household_new.html", {"form": form}, status=status)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.READ_USERS)
 def household(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a household's advisors, members and accounts; POST sets its taxes."""
     admin = get_signed_in_user(request)
-    shown = get_household_for(admin, public_id)
+    shown = get_known_household_for(admin, public_id)
+    if request.method == "POST":
+        check_permission(admin, Permission.WRITE_HOUSEHOLDS)
     form = TaxTermsForm(request.POST or None, initial=_fill_tax_form(shown))
     if request.method == "POST" and form.is_valid():
         try:
@@ -96,6 +105,7 @@ def household(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "assignments": queries.list_assignments(shown.pk),
         "members": queries.list_members(shown.pk),
         "accounts": queries.list_accounts(shown.pk),
+        "may_edit": has_permission(admin, Permission.WRITE_HOUSEHOLDS),
     }
     status = 422 if form.is_bound and form.errors else 200
     return render(request, "accounts/household.html", context, status=status)
@@ -113,11 +123,11 @@ def _fill_tax_form(shown: "Household") -> dict[str, object]:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_HOUSEHOLDS)
 def advisor_assign(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Let an advisor look after a household."""
     admin = get_signed_in_user(request)
-    shown = get_household_for(admin, public_id)
+    shown = get_known_household_for(admin, public_id)
     form = AssignmentForm(admin, request.POST)
     if not form.is_valid():
         messages.error(request, "Pick an advisor of the firm.")
@@ -138,11 +148,11 @@ def advisor_assign(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_HOUSEHOLDS)
 def advisor_release(request: HttpRequest, public_id: UUID, advisor_id: UUID) -> HttpResponse:
     """End an advisor's work for a household."""
     admin = get_signed_in_user(request)
-    shown = get_household_for(admin, public_id)
+    shown = get_known_household_for(admin, public_id)
     advisor = get_user_for(admin, advisor_id)
     try:
         operations.release_advisor(household_id=shown.pk, advisor_id=advisor.pk, actor_id=admin.pk)

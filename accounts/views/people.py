@@ -15,12 +15,17 @@ from accounts.access import (
     build_sign_in_path,
     get_signed_in_user,
     get_user_for,
-    require_role,
+    has_permission,
+    require_permission,
     visible_users,
 )
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
 from accounts.forms import ROLE_LABELS, STAFF_ROLES, InviteForm, RoleForm
+from accounts.forms.doors import AddressForm
 from accounts.operations import users
+from accounts.queries.doors import list_people_with_second_factor
+from accounts.views.step_up import require_fresh_sign_in
 from robo.common.errors import Refused
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ LINK_KEY = "accounts.sign_in_link"
 
 
 @require_safe
-@require_role(Role.ADMIN)
+@require_permission(Permission.READ_USERS)
 def people(request: HttpRequest) -> HttpResponse:
     """List the firm's people; a fresh sign-in link is shown here, once."""
     user = get_signed_in_user(request)
@@ -42,18 +47,22 @@ def people(request: HttpRequest) -> HttpResponse:
     role = request.GET.get("role", "")
     if role in ROLE_LABELS:
         rows = rows.filter(role=role)
+    page = Paginator(rows, PEOPLE_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": Paginator(rows, PEOPLE_A_PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        "secured": list_people_with_second_factor([person.pk for person in page]),
         "words": words,
         "role": role,
         "roles": ROLE_LABELS.items(),
         "staff_roles": STAFF_ROLES,
+        "may_edit": has_permission(user, Permission.WRITE_USERS),
         "link": request.session.pop(LINK_KEY, None),
     }
     return render(request, "accounts/people.html", context)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
 def person_invite(request: HttpRequest) -> HttpResponse:
     """Add somebody, and make the one-time link through which they choose their password."""
     admin = get_signed_in_user(request)
@@ -79,7 +88,8 @@ def person_invite(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
 def person_link(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Make the old password useless and show a new one-time link."""
     admin = get_signed_in_user(request)
@@ -94,7 +104,8 @@ def person_link(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
 def person_disable(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Shut somebody out."""
     admin = get_signed_in_user(request)
@@ -107,7 +118,8 @@ def person_disable(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
 def person_enable(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Let somebody in again."""
     admin = get_signed_in_user(request)
@@ -120,7 +132,8 @@ def person_enable(request: HttpRequest, public_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
 def person_role(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Change the role of somebody on the staff."""
     admin = get_signed_in_user(request)
@@ -137,7 +150,43 @@ def person_role(request: HttpRequest, public_id: UUID) -> HttpResponse:
     )
 
 
-def _act(request: HttpRequest, operation: Callable[[], None], done: str) -> HttpResponse:
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
+def person_address(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Give somebody another e-mail address to sign in with."""
+    admin = get_signed_in_user(request)
+    person = get_user_for(admin, public_id)
+    form = AddressForm(request.POST or None, initial={"email": person.email})
+    if request.method == "POST" and form.is_valid():
+        try:
+            users.change_address(
+                user_id=person.pk, email=form.cleaned_data["email"], actor_id=admin.pk
+            )
+        except Refused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"{person.name} signs in with the new address from now on.")
+            return redirect("accounts:people")
+    context = {"form": form, "person": person}
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "accounts/person_address.html", context, status=status)
+
+
+@require_POST
+@require_permission(Permission.WRITE_USERS)
+@require_fresh_sign_in
+def person_sessions_end(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Sign somebody out everywhere."""
+    admin = get_signed_in_user(request)
+    person = get_user_for(admin, public_id)
+    return _act(
+        request,
+        lambda: users.end_sessions(user_id=person.pk, actor_id=admin.pk),
+        f"Every session of {person.name} is ended.",
+    )
+
+
+def _act(request: HttpRequest, operation: Callable[[], object], done: str) -> HttpResponse:
     try:
         operation()
     except Refused as refusal:

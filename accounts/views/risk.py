@@ -10,7 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from accounts.access import get_household_for, get_signed_in_user, require_role
+from accounts.access import (
+    get_household_for,
+    get_known_household_for,
+    get_signed_in_user,
+    has_permission,
+    require_permission,
+)
+from accounts.domain.permissions import Permission
 from accounts.domain.questionnaire import QUESTIONS
 from accounts.domain.risk import LEVEL_MAX
 from accounts.domain.roles import Role
@@ -29,10 +36,11 @@ VERSIONS_A_PAGE = 20
 
 
 @require_safe
+@require_permission(Permission.READ_PROFILE)
 def risk_profile(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show the present profile, why it is so, and the versions before it."""
     user = get_signed_in_user(request)
-    household = get_household_for(user, public_id)
+    household = get_known_household_for(user, public_id)
     versions = Paginator(queries.list_profiles(household.pk), VERSIONS_A_PAGE)
     profile = queries.get_latest_profile(household.pk)
     context = {
@@ -41,13 +49,13 @@ def risk_profile(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "levels": _show_levels(profile) if profile else [],
         "answers": _show_answers(profile.answers) if profile else [],
         "page": versions.get_page(request.GET.get("page")),
-        "can_answer": user.role in (Role.CLIENT, Role.ADVISOR),
+        "can_answer": has_permission(user, Permission.WRITE_PROFILE),
         "is_own": user.role == Role.CLIENT,
     }
     return render(request, "accounts/risk_profile.html", context)
 
 
-@require_role(Role.CLIENT, Role.ADVISOR)
+@require_permission(Permission.WRITE_PROFILE)
 def risk_questionnaire(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Ask the questions; complete answers become the household's next version."""
     user = get_signed_in_user(request)

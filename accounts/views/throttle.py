@@ -1,47 +1,58 @@
-"""Slow down guessing of passwords: per e-mail and address, each further miss waits twice as long.
+"""Slow down guessing at every door: per person and network, each further miss waits twice as long.
 
-The counts live in the cache, which all web processes share. Without the cache people can still sign
-in; that is logged, because guessing is then free.
+Somebody else's misses lock nobody out: another network counts for itself, and no wait is for ever.
 """
 
-import hashlib
-import logging
-from datetime import datetime
+import ipaddress
 
 from django.conf import settings
-from django.core.cache import cache
-from django.http import HttpRequest
-from redis.exceptions import RedisError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.crypto import salted_hmac
 
-logger = logging.getLogger(__name__)
+from accounts.domain.doors import FREE_ATTEMPTS_OF_A_NETWORK, WAIT_SECONDS_MAX_OF_A_NETWORK
+from accounts.operations.throttling import Wait, forget_attempts, register_attempt
+from robo.common import clock
 
-FREE_ATTEMPTS = 5
-FIRST_WAIT_SECONDS = 15
-WAIT_SECONDS_MAX = 15 * 60
-MEMORY_SECONDS = 60 * 60
-CACHE_ERRORS = (RedisError, OSError)
-
-
-def register_attempt(*, email: str, address: str, now: datetime) -> int:
-    """Count an attempt to sign in; return how many seconds it must wait, 0 when it may go ahead.
-
-    Counted before the password is looked at, so that parallel guesses cannot slip through.
-    """
-    key = _key(email, address)
-    try:
-        return _register(key, now)
-    except CACHE_ERRORS:
-        logger.exception("The cache is out of reach: attempts to sign in are not being slowed down")
-        return 0
+ANYBODY = "*"
+IPV6_PREFIX = 64  # what one customer gets; its owner can change the rest at will
+UNKNOWN_ADDRESS = "::"
 
 
-def forget_attempts(*, email: str, address: str) -> None:
-    """Start counting anew, after the right password."""
-    key = _key(email, address)
-    try:
-        cache.delete_many([f"{key}:count", f"{key}:wait"])
-    except CACHE_ERRORS:
-        logger.exception("The cache is out of reach: old attempts to sign in still count")
+def register(request: HttpRequest, *, door: str, who: str) -> Wait:
+    """Count an attempt at a door; return the wait that stands before it, if any."""
+    now, network = clock.now(), get_network(request)
+    wait = register_attempt(key=_key(door, who, network), now=now)
+    if wait.seconds:
+        return wait
+    # Many people tried from one place: the wait is short, for a whole office may share it.
+    return register_attempt(
+        key=_key(door, ANYBODY, network),
+        now=now,
+        free=FREE_ATTEMPTS_OF_A_NETWORK,
+        wait_seconds_max=WAIT_SECONDS_MAX_OF_A_NETWORK,
+    )
+
+
+def forget(request: HttpRequest, *, door: str, who: str) -> None:
+    """Start counting anew for this person and network, after a success."""
+    forget_attempts(key=_key(door, who, get_network(request)))
+
+
+def refuse(request: HttpRequest, wait: Wait) -> HttpResponse:
+    """Answer that it is too early to try again."""
+    context = {"wait": describe_wait(wait.seconds)}
+    response = render(request, "429.html", context, status=429)
+    response["Retry-After"] = str(wait.seconds)
+    return response
+
+
+def describe_wait(seconds: int) -> str:
+    """Return a wait in words."""
+    if seconds < 60:
+        return f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def get_address(request: HttpRequest) -> str:
@@ -54,37 +65,22 @@ def get_address(request: HttpRequest) -> str:
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
-def _register(key: str, now: datetime) -> int:
-    seconds_left = _seconds_left(key, now)
-    if seconds_left:
-        return seconds_left
-    count = _count(key)
-    if count <= FREE_ATTEMPTS:
-        return 0
-    wait_seconds = min(
-        FIRST_WAIT_SECONDS * 2 ** min(count - FREE_ATTEMPTS - 1, 20), WAIT_SECONDS_MAX
-    )
-    # The one that puts up the wait goes ahead; others at the same moment find it standing.
-    until = now.timestamp() + wait_seconds
-    if cache.add(f"{key}:wait", until, timeout=wait_seconds):
-        return 0
-    return _seconds_left(key, now) or 1
-
-
-def _count(key: str) -> int:
-    cache.add(f"{key}:count", 0, timeout=MEMORY_SECONDS)
+def get_network(request: HttpRequest) -> str:
+    """Return the network that a request comes from: an IPv4 address, or an IPv6 prefix."""
+    address = get_address(request)
     try:
-        return cache.incr(f"{key}:count")
-    except ValueError:  # it expired between the two lines
-        return 1
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv6Address):
+        mapped = known.ipv4_mapped
+        if mapped is not None:
+            return str(mapped)
+        return str(ipaddress.ip_network((known, IPV6_PREFIX), strict=False))
+    return str(known)
 
 
-def _seconds_left(key: str, now: datetime) -> int:
-    until = cache.get(f"{key}:wait")
-    return max(int(until - now.timestamp()) + 1, 1) if until else 0
-
-
-def _key(email: str, address: str) -> str:
-    # Hashed, because people's addresses are no business of whoever looks into the cache.
-    told = f"{email.strip().lower()}\n{address}".encode(errors="replace")
-    return f"sign-in:{hashlib.sha256(told).hexdigest()}"
+def _key(door: str, who: str, network: str) -> str:
+    # Hashed, because people's addresses are no business of whoever looks into the table.
+    told = f"{door}\n{who.strip().lower()}\n{network}".encode(errors="replace").decode()
+    return salted_hmac("accounts.throttle", told, algorithm="sha256").hexdigest()

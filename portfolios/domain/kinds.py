@@ -13,6 +13,8 @@ class Pocket(StrEnum):
     INCOME = "INCOME"  # dividends and interest
     FEES = "FEES"
     OPENING = "OPENING"  # what was already there when the account was taken on
+    ACTIONS = "ACTIONS"  # shares that a split makes or takes away
+    ADJUSTMENT = "ADJUSTMENT"  # the other side of a difference with the broker, settled by hand
 
 
 class EntryKind(StrEnum):
@@ -24,6 +26,40 @@ class EntryKind(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
     DIVIDEND = "DIVIDEND"
+    REINVEST = "REINVEST"  # a dividend buys more of what paid it
+    SPLIT = "SPLIT"
+    MERGER = "MERGER"  # every share is bought out for cash
+    REVERSAL = "REVERSAL"  # takes another entry back
+    ADJUSTMENT = "ADJUSTMENT"  # closes a break
+
+
+class ActionKind(StrEnum):
+    """What a company does to its shares."""
+
+    SPLIT = "SPLIT"
+    REVERSE_SPLIT = "REVERSE_SPLIT"
+    SYMBOL_CHANGE = "SYMBOL_CHANGE"
+    CASH_DIVIDEND = "CASH_DIVIDEND"
+    CASH_MERGER = "CASH_MERGER"
+    DELISTING = "DELISTING"
+
+
+class ActionStatus(StrEnum):
+    """How far a corporate action has come."""
+
+    ANNOUNCED = "ANNOUNCED"
+    APPLIED = "APPLIED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+class BreakKind(StrEnum):
+    """What made our books and the broker's word differ."""
+
+    BUST = "BUST"  # a trade was taken back after its shares or cash were used
+    OVERFILL = "OVERFILL"  # the broker traded more than it was asked to
+    POSITION = "POSITION"
+    CASH = "CASH"
+    UNKNOWN = "UNKNOWN"
 
 
 class Side(StrEnum):

@@ -1,5 +1,6 @@
 """The transfers that each business event leaves in the books: balanced by construction."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -55,3 +56,25 @@ def transfer_for_cash(*, pocket: Pocket, amount: Decimal, currency: str) -> Tran
     if amount > 0:
         return Transfer(pocket, Pocket.CASH, amount, unit)
     return Transfer(Pocket.CASH, pocket, -amount, unit)
+
+
+def reverse_transfers(
+    transfers: Sequence[Transfer], shares_now: Mapping[int, Decimal]
+) -> tuple[Transfer, ...]:
+    """Return the transfers that take others back; shares as many as they are in today's units.
+
+    `shares_now` holds that number by security id, summed over the transfers of one security.
+    """
+    back: list[Transfer] = []
+    done: set[int] = set()
+    for move in transfers:
+        quantity, security_id = move.quantity, move.unit.security_id
+        if security_id is not None:
+            if security_id in done:
+                continue
+            done.add(security_id)
+            quantity = shares_now[security_id]
+        # A crumb may not survive a reverse split.
+        if quantity > 0:
+            back.append(Transfer(move.target, move.source, quantity, move.unit))
+    return tuple(back)

@@ -43,6 +43,24 @@ class LotUse:
 
 
 @dataclass(frozen=True, slots=True)
+class LotChange:
+    """Shares and basis added to a lot (or taken, where negative) by other than a sale."""
+
+    lot_id: int
+    quantity: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneUse:
+    """A part of a sale that is taken back; its figures are those of the part, positive."""
+
+    disposal_id: int
+    use: LotUse
+    disposed_date: date
+
+
+@dataclass(frozen=True, slots=True)
 class OpeningLot:
     """Shares that an account already held when it was taken on."""
 
@@ -96,3 +114,20 @@ def use_lots(
             )
         )
     return tuple(uses)
+
+
+def take_from_lots(lots: Sequence[Lot], quantity: Decimal) -> list[tuple[Lot, Decimal]]:
+    """Return which lots give up `quantity` shares, the oldest first.
+
+    :raises NotEnoughShares: when they hold fewer.
+    """
+    picks: list[tuple[Lot, Decimal]] = []
+    left = quantity
+    for lot in sorted(lots, key=lambda lot: (lot.acquired_date, lot.lot_id)):
+        taken = min(lot.quantity, left)
+        if taken > 0:
+            picks.append((lot, taken))
+            left -= taken
+    if left > 0:
+        raise NotEnoughShares(f"{quantity - left} shares are held, asked for {quantity}")
+    return picks

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from portfolios.domain.corporate_actions import Action, expect_price
 from portfolios.domain.kinds import PriceRefusal
 from portfolios.domain.money import round_price
 
@@ -61,12 +62,15 @@ def validate_quotes(
     latest: Mapping[str, tuple[date, Decimal]],
     market_date: date,
     jump_max: Decimal,
+    actions: Mapping[str, Sequence[Action]],
 ) -> tuple[list[GoodQuote], list[BadQuote]]:
     """Split quotes into those to believe and those to keep apart.
 
     `latest` holds the newest price on record before these quotes, by symbol. A series in one batch
     is judged day by day against its own predecessor. A quote that jumps by more than
     `jump_max` is refused, and so is the one after it unless that returns to the believed level.
+    `actions` are the corporate actions on record by symbol: what they explain is no jump, and a
+    price that does not follow them is one.
     """
     good: list[GoodQuote] = []
     bad: list[BadQuote] = []
@@ -91,7 +95,9 @@ def validate_quotes(
                 detail = f"{price} and {seen[key]} are both given for {quote.price_date}"
                 bad.append(BadQuote(quote, PriceRefusal.CONFLICT, detail))
             continue
-        refusal = _jump(quote, price, previous.get(quote.symbol), jump_max)
+        refusal = _jump(
+            quote, price, previous.get(quote.symbol), jump_max, actions.get(quote.symbol, ())
+        )
         if refusal is not None:
             bad.append(refusal)
             continue
@@ -103,15 +109,21 @@ def validate_quotes(
 
 
 def _jump(
-    quote: Quote, price: Decimal, previous: tuple[date, Decimal] | None, jump_max: Decimal
+    quote: Quote,
+    price: Decimal,
+    previous: tuple[date, Decimal] | None,
+    jump_max: Decimal,
+    actions: Sequence[Action],
 ) -> BadQuote | None:
     if previous is None or previous[0] >= quote.price_date:
         return None
-    move = price / previous[1] - 1
+    expected = expect_price(previous[1], actions, price_date=previous[0], until=quote.price_date)
+    move = price / expected - 1
     if abs(move) <= jump_max:
         return None
+    after = "" if expected == previous[1] else f" ({previous[1]} before a corporate action)"
     detail = (
-        f"{price} is {move:+.1%} from {previous[1]} on {previous[0]}; "
+        f"{price} is {move:+.1%} from {expected}{after} on {previous[0]}; "
         f"more than {jump_max:.0%} is not believed without a person's word"
     )
     return BadQuote(quote, PriceRefusal.JUMP, detail)

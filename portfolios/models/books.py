@@ -8,12 +8,17 @@ from django.db.models.functions import Now
 from portfolios.domain.kinds import EntryKind, Pocket
 from portfolios.models.securities import Security
 from robo.common.fields import (
+    NUMBER_LIMIT,
     QUANTITY_LIMIT,
     MoneyField,
     QuantityField,
     not_negative,
     positive,
 )
+
+
+def _within_limits(field: str) -> models.Q:
+    return models.Q(**{f"{field}__gt": -NUMBER_LIMIT, f"{field}__lt": NUMBER_LIMIT})
 
 
 class CashBalance(models.Model):
@@ -119,7 +124,10 @@ class Transfer(models.Model):
 
 
 class Lot(models.Model):
-    """Shares bought together: the unit of tax."""
+    """Shares bought together: the unit of tax.
+
+    What is left is what was opened, plus adjustments, less disposals; in shares and in cost.
+    """
 
     account = models.ForeignKey("accounts.Account", on_delete=models.PROTECT, related_name="lots")
     security = models.ForeignKey(Security, on_delete=models.PROTECT, related_name="+")
@@ -140,9 +148,8 @@ class Lot(models.Model):
             ),
             models.CheckConstraint(
                 condition=not_negative("quantity")
-                & not_negative("cost")
-                & models.Q(quantity__lte=models.F("opened_quantity"))
-                & models.Q(cost__lte=models.F("opened_cost")),
+                & models.Q(quantity__lt=QUANTITY_LIMIT)
+                & not_negative("cost"),
                 name="lot_never_negative",
             ),
         ]
@@ -158,24 +165,83 @@ class Lot(models.Model):
         return f"{self.quantity} {self.security} of {self.acquired_date}"
 
 
-class Disposal(models.Model):
-    """Shares of one lot sold by one entry. Append-only."""
+class LotAdjustment(models.Model):
+    """A lot changed by other than a sale: a split, a reversed purchase, a break. Append-only."""
 
-    entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="disposals")
-    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="disposals")
-    disposed_date = models.DateField()
-    quantity = QuantityField()
-    proceeds = MoneyField()
-    cost = MoneyField()
-    is_long_term = models.BooleanField()
+    entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="adjustments")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="adjustments")
+    # Signed: what is added to the lot.
+    quantity = models.DecimalField(max_digits=28, decimal_places=8)
+    cost = models.DecimalField(max_digits=20, decimal_places=2)
 
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=positive("quantity") & not_negative("proceeds") & not_negative("cost"),
-                name="disposal_positive",
+                condition=_within_limits("quantity") & _within_limits("cost"),
+                name="adjustment_finite",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(quantity=0, cost=0), name="adjustment_changes_something"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity:+} of lot {self.lot_id}"
+
+
+class Disposal(models.Model):
+    """Shares of one lot sold by one entry; a row that `reverses` another is below zero."""
+
+    entry = models.ForeignKey(JournalEntry, on_delete=models.PROTECT, related_name="disposals")
+    lot = models.ForeignKey(Lot, on_delete=models.PROTECT, related_name="disposals")
+    disposed_date = models.DateField()
+    # Signed, so that sums are what stands; append-only like the entry itself.
+    quantity = models.DecimalField(max_digits=28, decimal_places=8)
+    proceeds = models.DecimalField(max_digits=20, decimal_places=2)
+    cost = models.DecimalField(max_digits=20, decimal_places=2)
+    is_long_term = models.BooleanField()
+    reverses = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="reversed_by"
+    )
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(reverses__isnull=True)
+                & positive("quantity")
+                & not_negative("proceeds")
+                & not_negative("cost")
+                | models.Q(reverses__isnull=False)
+                & models.Q(quantity__lt=0, quantity__gt=-NUMBER_LIMIT)
+                & models.Q(proceeds__lte=0, proceeds__gt=-NUMBER_LIMIT)
+                & models.Q(cost__lte=0, cost__gt=-NUMBER_LIMIT),
+                name="disposal_sign",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.quantity} of lot {self.lot_id}"
+
+
+class ClosedPeriod(models.Model):
+    """Books closed through a day: nothing is booked on it or before it any more. Append-only."""
+
+    firm = models.ForeignKey("accounts.Firm", on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        "accounts.Account",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="empty: all accounts of the firm",
+    )
+    closed_through = models.DateField()
+    closed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["firm", "account"], name="closed_period_by_firm"),
+        ]
+
+    def __str__(self) -> str:
+        return f"closed through {self.closed_through}"

@@ -60,7 +60,7 @@ def record_prices(
     firm = get_firm(firm_id)
     judged = judge_quotes(firm=firm, quotes=quotes, market_date=get_market_date(firm, now))
     security_ids = get_security_ids(firm_id, {quote.symbol for quote in judged.good})
-    _copy_prices(judged.good, security_ids, source, on_progress)
+    _insert_prices(judged.good, security_ids, source, on_progress)
     _keep_apart(firm_id, judged.refused, source)
     if judged.good or judged.refused:
         record_audit_entry(
@@ -138,7 +138,7 @@ def release_refused_price(
         security_id=ids[refused.symbol], price_date=good.price_date
     ).exists():
         raise Conflict(f"A price of {refused.symbol} on {good.price_date} is already on record.")
-    _copy_prices([good], ids, f"released: {refused.source}"[:60], None)
+    _insert_prices([good], ids, f"released: {refused.source}"[:60], None)
     record_audit_entry(
         firm_id=refused.firm_id,
         actor_id=actor_id,
@@ -188,26 +188,29 @@ def _lock_prices(firm_id: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PRICES_LOCK, firm_id])
 
 
-def _copy_prices(
+def _insert_prices(
     good: Sequence[GoodQuote],
     security_ids: Mapping[str, int],
     source: str,
     on_progress: Progress | None,
 ) -> None:
-    """Write prices with COPY: one statement however many there are."""
-    if not good:
-        return
+    """Write prices by the thousand (COPY does not go together with row security)."""
     source = source[:60]
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY portfolios_price (security_id, price_date, price, source) FROM STDIN"
-        ) as copy,
-    ):
-        for count, quote in enumerate(good, start=1):
-            copy.write_row((security_ids[quote.symbol], quote.price_date, quote.price, source))
-            if on_progress and count % PROGRESS_STEP == 0:
-                on_progress(count)
+    with connection.cursor() as cursor:
+        for start in range(0, len(good), PROGRESS_STEP):
+            part = good[start : start + PROGRESS_STEP]
+            cursor.execute(
+                "INSERT INTO portfolios_price (security_id, price_date, price, source)"
+                " SELECT *, %s FROM unnest(%s::bigint[], %s::date[], %s::numeric[])",
+                [
+                    source,
+                    [security_ids[quote.symbol] for quote in part],
+                    [quote.price_date for quote in part],
+                    [quote.price for quote in part],
+                ],
+            )
+            if on_progress and len(part) == PROGRESS_STEP:
+                on_progress(start + PROGRESS_STEP)
 
 
 def _keep_apart(firm_id: int, refused: Sequence[BadQuote], source: str) -> None:

@@ -1,4 +1,7 @@
-"""Recomputes the running totals of the books from what cannot be changed: entries and disposals."""
+"""Recomputes the running totals of the books from what cannot be changed.
+
+That is entries with their transfers, disposals and lot adjustments; reversals among them.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,6 +27,10 @@ def rebuild_totals(*, firm_id: int) -> int:
         lot__account_id__in=accounts
     ).values_list("lot_id", "quantity", "cost"):
         used[lot_id] = (used[lot_id][0] + quantity, used[lot_id][1] + cost)
+    for lot_id, quantity, cost in models.LotAdjustment.objects.filter(
+        lot__account_id__in=accounts
+    ).values_list("lot_id", "quantity", "cost"):
+        used[lot_id] = (used[lot_id][0] - quantity, used[lot_id][1] - cost)
     shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
     wrong_lots = []
     for lot in models.Lot.objects.filter(account_id__in=accounts):

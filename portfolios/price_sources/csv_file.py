@@ -28,6 +28,7 @@ UNZIP_RATIO_MAX = 200
 UNZIP_UNCHECKED_BYTES = 1024 * 1024
 LINE_CHARACTERS_MAX = 1_000_000
 LINES_MAX = 25_000_000
+COLUMNS_MAX = 1_000
 ROWS_MAX = 20_000_000
 REFUSED_MAX = 100_000
 PROGRESS_ROWS = 50_000
@@ -287,6 +288,8 @@ def _read_number(text: str, name: str) -> Decimal:
 def _read_header(text: str) -> tuple[str, dict[str, int], int]:
     """Return the delimiter, where our columns stand, and the number of columns."""
     for delimiter in _DELIMITERS:
+        if text.count(delimiter) > COLUMNS_MAX:
+            raise PriceFileUnreadable(f"the header has more than {COLUMNS_MAX:,} columns")
         cells = next(csv.reader([text], delimiter=delimiter))
         while cells and not cells[-1].strip():
             cells.pop()

@@ -7,7 +7,7 @@ only; nothing here is booked.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,19 +17,23 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from portfolios import models
+from portfolios.domain.corporate_actions import SPLITS, Action, multiply_splits
 from portfolios.domain.kinds import EntryKind
+from portfolios.queries.corporate_actions import load_actions
 
-# Net shares and cash that came in or went out, by day; and what crossed the account's border.
+# Net shares and cash that came in or went out, by day; and what crossed the account's border. The
+# shares that splits made are left out: all shares and prices are put in those of the last day.
 _MOVES = """
     SELECT e.account_id, e.entry_date, t.security_id,
            sum(CASE WHEN t.target_pocket IN ('CASH', 'SECURITIES') THEN t.quantity
                     WHEN t.source_pocket IN ('CASH', 'SECURITIES') THEN -t.quantity
                     ELSE 0 END)::float8 AS moved,
-           sum(CASE WHEN t.source_pocket IN ('EXTERNAL', 'OPENING') THEN t.quantity
-                    WHEN t.target_pocket IN ('EXTERNAL', 'OPENING') THEN -t.quantity
+           sum(CASE WHEN t.source_pocket IN ('EXTERNAL', 'OPENING', 'ADJUSTMENT') THEN t.quantity
+                    WHEN t.target_pocket IN ('EXTERNAL', 'OPENING', 'ADJUSTMENT') THEN -t.quantity
                     ELSE 0 END)::float8 AS brought
     FROM portfolios_transfer t JOIN portfolios_journalentry e ON e.id = t.entry_id
     WHERE e.account_id = ANY(%s) AND e.entry_date <= %s
+      AND 'ACTIONS' NOT IN (t.source_pocket, t.target_pocket)
     GROUP BY 1, 2, 3 ORDER BY 2
 """
 _PRICES = """
@@ -66,7 +70,7 @@ class _Move:
 
 
 def load_value_history(*, account_ids: Sequence[int], since: date, until: date) -> ValueHistory:
-    """Return what these accounts were worth together on each priced day, in two queries.
+    """Return what these accounts were worth together on each priced day, in three queries.
 
     The history begins when the last of them was taken on, or on `since`, whichever is later.
     """
@@ -78,7 +82,13 @@ def load_value_history(*, account_ids: Sequence[int], since: date, until: date) 
         first_days.setdefault(move.account_id, move.day)
     start = max(since, max(first_days.values()))
     securities = sorted({move.security_id for move in moves if move.security_id is not None})
-    quotes = _read(_PRICES, [securities, start - timedelta(days=_CARRY_DAYS), until])
+    splits = load_actions(security_ids=securities, kinds=SPLITS)
+    quotes = [
+        (day, key, price / _factor(splits, key, day, until))
+        for day, key, price in _read(
+            _PRICES, [securities, start - timedelta(days=_CARRY_DAYS), until]
+        )
+    ]
     days = sorted({day for day, _security, _price in quotes if day >= start})
     if not days:
         return ValueHistory()
@@ -92,11 +102,20 @@ def load_value_history(*, account_ids: Sequence[int], since: date, until: date) 
             cash[at:] += move.moved
             brought[at:] += move.brought
         elif move.security_id in prices:
-            shares[move.security_id][at:] += move.moved
+            factor = _factor(splits, move.security_id, move.day, until)
+            shares[move.security_id][at:] += move.moved * factor
             if at < len(days):
-                brought[at:] += move.brought * prices[move.security_id][at]
+                brought[at:] += move.brought * factor * prices[move.security_id][at]
     values = cash + sum(held * prices[security_id] for security_id, held in shares.items())
     return ValueHistory(tuple(days), tuple(values.tolist()), tuple(brought.tolist()))
+
+
+def _factor(
+    splits: Mapping[int, Sequence[Action]], security_id: int, day: date, until: date
+) -> float:
+    """Return how many shares one share of a day has become by another."""
+    known = splits.get(security_id)
+    return float(multiply_splits(known, after=day, until=until)) if known else 1.0
 
 
 def _fill_prices(
@@ -135,7 +154,10 @@ def list_entries_but(
 def list_class_prices(
     *, firm_id: int, since: date, until: date
 ) -> list[tuple[date, str, int, float]]:
-    """Return (day, asset class, security id, price) of a firm's active securities, in order."""
+    """Return (day, asset class, security id, price) of a firm's active securities, in order.
+
+    All are prices of a share as it is on the day `until`.
+    """
     rows = (
         models.Price.objects.filter(
             security__firm_id=firm_id,
@@ -146,4 +168,8 @@ def list_class_prices(
         .order_by("price_date", "security__asset_class__rank", "security__symbol")
         .values_list("price_date", "security__asset_class__name", "security_id", "price")
     )
-    return [(day, name, security_id, float(price)) for day, name, security_id, price in rows]
+    splits = load_actions(firm_id=firm_id, kinds=SPLITS)
+    return [
+        (day, name, key, float(price) / _factor(splits, key, day, until))
+        for day, name, key, price in rows
+    ]

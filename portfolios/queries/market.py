@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from portfolios import models
 from portfolios.analytics.covariance import estimate_covariance
-from portfolios.domain.kinds import ModelStatus, SubstituteUse
+from portfolios.domain.corporate_actions import (
+    CHANGING_HOLDINGS,
+    ENDING,
+    SPLITS,
+    expect_price,
+    multiply_splits,
+    scale_price,
+    split_by_status,
+)
+from portfolios.domain.kinds import ActionKind, ActionStatus, ModelStatus, SubstituteUse
+from portfolios.queries.corporate_actions import load_actions
 
 # A year of sessions to estimate from; with fewer days in common than this nothing is estimated.
 COVARIANCE_DAYS, COMMON_DAYS_MIN = 252, 30
@@ -64,10 +74,13 @@ def get_newest_price_date(firm_id: int) -> date | None:
 def get_latest_prices(
     *, firm_id: int, price_date: date, age_days_max: int
 ) -> dict[int, tuple[date, Decimal]]:
-    """Return (market day, price) by security id: the newest not after `price_date` nor too old."""
-    return {
-        security_id: (day, price)
-        for security_id, day, price in models.Price.objects.filter(
+    """Return (market day, price) by security id: the newest not after `price_date` nor too old.
+
+    Prices are those of a share as the books count it: a split that is booked already divides an
+    older price. A security whose split, merger or end is due but not in the books has none.
+    """
+    rows = (
+        models.Price.objects.filter(
             security__firm_id=firm_id,
             price_date__lte=price_date,
             price_date__gte=price_date - timedelta(days=age_days_max),
@@ -75,7 +88,14 @@ def get_latest_prices(
         .order_by("security_id", "-price_date")
         .distinct("security_id")
         .values_list("security_id", "price_date", "price")
-    }
+    )
+    actions = load_actions(firm_id=firm_id, kinds=CHANGING_HOLDINGS)
+    prices: dict[int, tuple[date, Decimal]] = {}
+    for security_id, day, price in rows:
+        booked, due = split_by_status(actions.get(security_id, ()))
+        if not any(action.effective_date <= price_date for action in due):
+            prices[security_id] = (day, scale_price(price, multiply_splits(booked, after=day)))
+    return prices
 
 
 def list_security_facts(
@@ -161,12 +181,39 @@ def get_published_versions(account_ids: Sequence[int]) -> dict[int, int]:
 
 
 def list_listings(firm_id: int, before: date) -> list[tuple[str, str, Decimal]]:
-    """Return (symbol, class code, newest close before a day) of the firm's priced securities."""
-    return list(
-        models.Price.objects.filter(security__firm_id=firm_id, price_date__lt=before)
+    """Return (symbol, class code, newest close before a day) of the firm's priced securities.
+
+    The close is what it is worth on that day: after a split or dividend that takes effect on it.
+    Securities that are bought out or no longer listed by then are left out.
+    """
+    actions = load_actions(firm_id=firm_id)
+    ended = {
+        security_id
+        for security_id, known in actions.items()
+        if any(a.kind in ENDING and a.effective_date <= before for a in known)
+    }
+    return [
+        (symbol, code, expect_price(price, actions.get(key, ()), price_date=day, until=before))
+        for key, symbol, code, day, price in models.Price.objects.filter(
+            security__firm_id=firm_id, price_date__lt=before
+        )
         .order_by("security_id", "-price_date")
         .distinct("security_id")
-        .values_list("security__symbol", "security__asset_class__code", "price")
+        .values_list(
+            "security_id", "security__symbol", "security__asset_class__code", "price_date", "price"
+        )
+        if key not in ended
+    ]
+
+
+def get_renamed_symbols(firm_id: int) -> dict[str, str]:
+    """Return today's symbol by each that a security was called before."""
+    return dict(
+        models.CorporateAction.objects.filter(
+            firm_id=firm_id, kind=ActionKind.SYMBOL_CHANGE, status=ActionStatus.APPLIED
+        )
+        .order_by("effective_date", "id")
+        .values_list("old_symbol", "security__symbol")
     )
 
 
@@ -193,7 +240,7 @@ def load_returns(
 ) -> NDArray[np.float64]:
     """Return daily returns [days, securities] up to `price_date`; NaN where a price is missing.
 
-    The days are the newest on which any of the securities has a price.
+    The days are the newest on which any of the securities has a price. A split is no return.
     """
     columns = {security_id: index for index, security_id in enumerate(security_ids)}
     rows = list(
@@ -207,9 +254,13 @@ def load_returns(
     dates = sorted({day for day, _security_id, _price in rows})[-days - 1 :]
     lines = {day: index for index, day in enumerate(dates)}
     prices = np.full((len(dates), len(columns)), np.nan)
+    splits = load_actions(security_ids=security_ids, kinds=SPLITS)
     for day, security_id, price in rows:
         if day in lines:
             prices[lines[day], columns[security_id]] = float(price)
+    for security_id, known in splits.items():
+        factors = [multiply_splits(known, after=day, until=price_date) for day in dates]
+        prices[:, columns[security_id]] /= np.array(factors, dtype=np.float64)
     returns: NDArray[np.float64] = prices[1:] / prices[:-1] - 1.0
     return returns
 

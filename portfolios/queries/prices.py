@@ -12,8 +12,15 @@ from django.db import connection
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from portfolios import models
+from portfolios.domain.corporate_actions import (
+    SPLITS,
+    expect_price,
+    multiply_splits,
+    scale_price,
+)
 from portfolios.domain.kinds import PriceRefusal
 from portfolios.domain.pricing import BadQuote, GoodQuote, Quote, read_price, validate_quotes
+from portfolios.queries.corporate_actions import load_actions
 from robo.common.market_calendar import list_sessions
 
 if TYPE_CHECKING:
@@ -69,6 +76,8 @@ def judge_quotes(
         else:
             fresh.append(quote)
     good: list[GoodQuote] = []
+    by_security = load_actions(firm_id=firm.pk)
+    actions = {symbol: by_security.get(key, ()) for symbol, key in security_ids.items()}
     for run, latest in _split_into_runs(fresh, recorded, security_ids):
         believed, doubted = validate_quotes(
             quotes=run,
@@ -76,6 +85,7 @@ def judge_quotes(
             latest=latest,
             market_date=market_date,
             jump_max=firm.price_jump_max,
+            actions=actions,
         )
         good += believed
         refused += doubted
@@ -224,9 +234,37 @@ def list_refused_prices(firm_id: int, *, reason: str = "") -> "QuerySet[models.R
 
 
 def list_price_history(security_id: int, *, since: date) -> list[tuple[date, Decimal]]:
-    """Return (day, price) of a security from `since` on, in order of day."""
-    return list(
+    """Return (day, price) of a security from `since` on, in order of day.
+
+    All are prices of a share as it is on the last of these days, whatever split came between.
+    """
+    rows = list(
         models.Price.objects.filter(security_id=security_id, price_date__gte=since)
         .order_by("price_date")
         .values_list("price_date", "price")
     )
+    splits = load_actions(security_ids=[security_id], kinds=SPLITS).get(security_id, [])
+    if not rows or not splits:
+        return rows
+    last = rows[-1][0]
+    return [
+        (day, scale_price(price, multiply_splits(splits, after=day, until=last)))
+        for day, price in rows
+    ]
+
+
+def find_price(security_id: int, day: date) -> tuple[date, Decimal] | None:
+    """Return (market day, price) of the newest price up to `day`, as a share is on that day.
+
+    What recorded splits and dividends have made of an older price is in it.
+    """
+    row = (
+        models.Price.objects.filter(security_id=security_id, price_date__lte=day)
+        .order_by("-price_date")
+        .values_list("price_date", "price")
+        .first()
+    )
+    if row is None:
+        return None
+    actions = load_actions(security_ids=[security_id]).get(security_id, [])
+    return row[0], expect_price(row[1], actions, price_date=row[0], until=day)

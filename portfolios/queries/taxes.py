@@ -8,22 +8,27 @@ that household and group is matched, so that a shard of thousands of accounts st
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 
+from portfolios.domain.corporate_actions import multiply_splits, scale_quantity
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import ZERO
 from portfolios.domain.tax import get_regime
 from portfolios.domain.tax.events import Acquisition, LedgerFault, Sale
+from portfolios.queries.corporate_actions import load_splits
 
 logger = logging.getLogger(__name__)
 
 # Both sides of a window of 30 days, and the day itself.
 RECENT_DAYS = 61
+
+# A sale that was taken back never was: neither it nor the row that reverses it counts. Nor does a
+# lot that is empty although nothing of it stands as sold: its purchase was taken back.
 
 # Where booked numbers are not what the law sees: a loss with a purchase near it, or a pool. The
 # window is that of every law we know.
@@ -35,20 +40,27 @@ _ADJUSTED = """
     JOIN accounts_account a ON a.id = l.account_id
     JOIN accounts_household h ON h.id = a.household_id
     WHERE a.household_id = ANY(%(households)s) AND a.tax_status = 'TAXABLE'
+      AND d.reverses_id IS NULL AND NOT EXISTS (
+               SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = d.id)
       AND (h.tax_regime = ANY(%(pooling)s)
            OR (d.proceeds < d.cost AND EXISTS (
                SELECT 1 FROM portfolios_lot r
                JOIN portfolios_security rs ON rs.id = r.security_id
                JOIN accounts_account ra ON ra.id = r.account_id
                WHERE ra.household_id = a.household_id AND r.id <> l.id
+                 AND (r.quantity > 0 OR EXISTS (
+                     SELECT 1 FROM portfolios_disposal rd
+                     WHERE rd.lot_id = r.id AND rd.reverses_id IS NULL AND NOT EXISTS (
+                         SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = rd.id)))
                  AND r.acquired_date BETWEEN d.disposed_date - 30 AND d.disposed_date + 30
                  AND coalesce(nullif(rs.identical_group, ''), rs.symbol)
                      = coalesce(nullif(s.identical_group, ''), s.symbol))))"""
 
 _LEDGER_LOTS = """
     SELECT a.household_id, coalesce(nullif(s.identical_group, ''), s.symbol), l.id, l.account_id,
-           l.acquired_date, l.opened_quantity, l.opened_cost,
-           a.tax_status <> 'TAXABLE', l.security_id
+           l.acquired_date, l.opened_quantity, l.opened_cost, a.tax_status <> 'TAXABLE',
+           l.security_id, l.quantity, l.cost,
+           EXISTS (SELECT 1 FROM portfolios_lotadjustment j WHERE j.lot_id = l.id)
     FROM unnest(%(households)s::bigint[], %(groups)s::text[]) AS wanted (household_id, name)
     JOIN accounts_account a ON a.household_id = wanted.household_id
     JOIN portfolios_lot l ON l.account_id = a.id
@@ -65,7 +77,9 @@ _LEDGER_SALES = """
     JOIN portfolios_security s
       ON s.id = l.security_id
      AND coalesce(nullif(s.identical_group, ''), s.symbol) = wanted.name
-    JOIN portfolios_disposal d ON d.lot_id = l.id"""
+    JOIN portfolios_disposal d ON d.lot_id = l.id
+    WHERE d.reverses_id IS NULL AND NOT EXISTS (
+              SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = d.id)"""
 
 # Gains and losses of one day apart: a loss opens a window even where a gain covers it.
 _SALES = """
@@ -76,6 +90,8 @@ _SALES = """
     JOIN portfolios_security s ON s.id = l.security_id
     JOIN accounts_account a ON a.id = l.account_id
     WHERE a.household_id = ANY(%(households)s) AND a.tax_status = 'TAXABLE'
+      AND d.reverses_id IS NULL AND NOT EXISTS (
+               SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = d.id)
       AND d.disposed_date BETWEEN %(since)s AND %(until)s
     GROUP BY 1, 2, 3, 4, 5, d.proceeds < d.cost"""
 
@@ -85,7 +101,11 @@ _PURCHASES = """
     FROM portfolios_lot l
     JOIN accounts_account a ON a.id = l.account_id
     WHERE a.household_id = ANY(%(households)s) AND l.acquired_date >= %(since)s
-      AND (l.quantity = 0 OR l.account_id <> ALL(%(accounts)s))"""
+      AND (l.quantity = 0 OR l.account_id <> ALL(%(accounts)s))
+      AND (l.quantity > 0 OR EXISTS (
+          SELECT 1 FROM portfolios_disposal d
+          WHERE d.lot_id = l.id AND d.reverses_id IS NULL AND NOT EXISTS (
+              SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = d.id)))"""
 
 _Pair = tuple[int, str]
 
@@ -172,6 +192,30 @@ def load_tax_standing(
     )
 
 
+_LOSERS = """
+    SELECT DISTINCT mine.id
+    FROM accounts_account mine
+    JOIN accounts_account a ON a.household_id = mine.household_id AND a.tax_status = 'TAXABLE'
+    JOIN portfolios_lot l ON l.account_id = a.id
+    JOIN portfolios_security s ON s.id = l.security_id
+    JOIN portfolios_security bought ON bought.id = %(security)s
+     AND coalesce(nullif(bought.identical_group, ''), bought.symbol)
+         = coalesce(nullif(s.identical_group, ''), s.symbol)
+    JOIN portfolios_disposal d ON d.lot_id = l.id
+    WHERE mine.id = ANY(%(accounts)s) AND d.proceeds < d.cost AND d.reverses_id IS NULL
+      AND d.disposed_date BETWEEN %(day)s::date - 30 AND %(day)s
+      AND NOT EXISTS (SELECT 1 FROM portfolios_disposal u WHERE u.reverses_id = d.id)"""
+
+
+def list_recent_losers(account_ids: Sequence[int], security_id: int, day: date) -> set[int]:
+    """Return the accounts whose household sold the same thing at a loss in the 30 days to `day`.
+
+    A purchase in one of them on that day would deny the loss.
+    """
+    keys = {"accounts": list(account_ids), "security": security_id, "day": day}
+    return {account_id for (account_id,) in _fetch(_LOSERS, keys)}
+
+
 def _find_adjusted(regimes: Mapping[int, str]) -> set[_Pair]:
     pooling = sorted({code for code in regimes.values() if get_regime(code).is_ordered})
     return set(_fetch(_ADJUSTED, {"households": list(regimes), "pooling": pooling}))
@@ -184,41 +228,7 @@ def _match_ledgers(
     wanted = sorted(pairs)
     if not wanted:
         return {}, []
-    keys = {"households": [pair[0] for pair in wanted], "groups": [pair[1] for pair in wanted]}
-    lots: dict[_Pair, dict[int, Acquisition]] = defaultdict(dict)
-    security_of: dict[int, int] = {}
-    for (
-        home,
-        group,
-        lot_id,
-        account_id,
-        bought,
-        quantity,
-        cost,
-        is_sheltered,
-        security_id,
-    ) in _fetch(_LEDGER_LOTS, keys):
-        lots[home, group][lot_id] = Acquisition(
-            lot_id, account_id, group, bought, quantity, cost, is_sheltered
-        )
-        security_of[lot_id] = security_id
-    sales: dict[_Pair, list[Sale]] = defaultdict(list)
-    for home, group, sale_id, lot_id, sold, quantity, proceeds, cost in _fetch(_LEDGER_SALES, keys):
-        lot = lots[home, group][lot_id]
-        sales[home, group].append(
-            Sale(
-                sale_id=sale_id,
-                lot_id=lot_id,
-                account_id=lot.account_id,
-                group=group,
-                day=sold,
-                quantity=quantity,
-                proceeds=proceeds,
-                cost=cost,
-                acquired_day=lot.day,
-                is_sheltered=lot.is_sheltered,
-            )
-        )
+    lots, sales, security_of = _read_ledgers(wanted)
     basis: dict[int, tuple[Decimal, date]] = {}
     gains: list[_Gain] = []
     for pair in wanted:
@@ -238,6 +248,56 @@ def _match_ledgers(
             for row in view.realised
         ]
     return basis, gains
+
+
+def _read_ledgers(
+    wanted: Sequence[_Pair],
+) -> tuple[dict[_Pair, dict[int, Acquisition]], dict[_Pair, list[Sale]], dict[int, int]]:
+    """Return the lots and sales of households and groups, and the security of each lot.
+
+    All shares are counted in today's units. A lot that splits or corrections changed began with
+    what is left of it and what was sold of it.
+    """
+    keys = {"households": [pair[0] for pair in wanted], "groups": [pair[1] for pair in wanted]}
+    rows = _fetch(_LEDGER_LOTS, keys)
+    security_of = {row[2]: row[8] for row in rows}
+    splits = load_splits(sorted(set(security_of.values())))
+    lots: dict[_Pair, dict[int, Acquisition]] = defaultdict(dict)
+    changed: set[int] = set()
+    for home, group, lot_id, account_id, *facts in rows:
+        day, quantity, cost, is_sheltered, security_id, left, cost_left, is_adjusted = facts
+        if is_adjusted or security_id in splits:
+            changed.add(lot_id)
+            quantity, cost = left, cost_left
+        lots[home, group][lot_id] = Acquisition(
+            lot_id, account_id, group, day, quantity, cost, is_sheltered
+        )
+    sales: dict[_Pair, list[Sale]] = defaultdict(list)
+    for home, group, sale_id, lot_id, sold, quantity, proceeds, cost in _fetch(_LEDGER_SALES, keys):
+        lot = lots[home, group][lot_id]
+        factor = multiply_splits(splits.get(security_of[lot_id], ()), after=sold)
+        sale = Sale(
+            sale_id=sale_id,
+            lot_id=lot_id,
+            account_id=lot.account_id,
+            group=group,
+            day=sold,
+            quantity=scale_quantity(quantity, factor),
+            proceeds=proceeds,
+            cost=cost,
+            acquired_day=lot.day,
+            is_sheltered=lot.is_sheltered,
+        )
+        sales[home, group].append(sale)
+        if lot_id in changed:
+            lots[home, group][lot_id] = replace(
+                lot, quantity=lot.quantity + sale.quantity, cost=lot.cost + cost
+            )
+    for group_lots in lots.values():
+        # What is empty, and of which nothing stands as sold, was taken back.
+        for lot_id in [lot_id for lot_id, lot in group_lots.items() if not lot.quantity]:
+            del group_lots[lot_id]
+    return lots, sales, security_of
 
 
 def _read_booked(

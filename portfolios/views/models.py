@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, has_permission, require_permission
+from accounts.domain.permissions import Permission
 from portfolios.access import get_model_for, get_version_for
 from portfolios.domain.kinds import ModelStatus
 from portfolios.domain.model_lifecycle import IN_WORK
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from portfolios.models import ModelVersion
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_MODELS)
 @require_safe
 def list_models(request: HttpRequest) -> HttpResponse:
     """Show the firm's models, and which risk score leads to which."""
@@ -45,7 +45,7 @@ def _mapping_rows(firm_id: int) -> list[dict[str, object]]:
     return [{"score": score, "model": mapped.get(score)} for score in range(1, 11)]
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_MODELS)
 def create_model(request: HttpRequest) -> HttpResponse:
     """Add a model, then go on to its first draft."""
     user = get_signed_in_user(request)
@@ -63,7 +63,7 @@ def create_model(request: HttpRequest) -> HttpResponse:
     return render(request, "portfolios/model_create.html", {"form": form}, status=get_status(form))
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_POLICIES)
 def edit_risk_mapping(request: HttpRequest) -> HttpResponse:
     """Say which model each risk score leads to."""
     user = get_signed_in_user(request)
@@ -88,7 +88,7 @@ def edit_risk_mapping(request: HttpRequest) -> HttpResponse:
     return render(request, "portfolios/risk_mapping.html", {"form": form}, status=get_status(form))
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_MODELS)
 @require_safe
 def show_model(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a model: what is in force, and every version of it."""
@@ -117,7 +117,7 @@ def _donut(targets: list[queries.TargetRow], version: "ModelVersion | None") -> 
     return {"rows": [{"label": label, "weight": weight} for label, weight in by_class]}
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_MODELS)
 @require_safe
 def show_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResponse:
     """Show one version beside the one in force, and what can happen to it next."""
@@ -134,7 +134,8 @@ def show_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResp
             "here": f"Version {version.number}",
             "targets": targets,
             "chart": _donut(targets, version),
-            "is_admin": user.role == Role.ADMIN,
+            "may_draft": has_permission(user, Permission.WRITE_MODELS),
+            "may_publish": has_permission(user, Permission.PUBLISH_MODELS),
             "is_draft": version.status == ModelStatus.DRAFT,
             "is_in_review": is_in_review,
             "is_in_work": version.status in IN_WORK,
@@ -144,7 +145,7 @@ def show_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResp
     )
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_MODELS)
 def edit_draft(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Write a model's next version; starts from the version in work or in force."""
     user = get_signed_in_user(request)
@@ -184,7 +185,7 @@ def edit_draft(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return render(request, "portfolios/model_draft.html", context, status=get_status(form))
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_MODELS)
 @require_POST
 def submit_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResponse:
     """Hand a draft over for review."""
@@ -199,7 +200,7 @@ def submit_version(request: HttpRequest, public_id: UUID, number: int) -> HttpRe
     return redirect("portfolios:model_version", public_id, number)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_MODELS, Permission.PUBLISH_MODELS)
 @require_POST
 def return_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResponse:
     """Send a version in review back to be changed."""
@@ -219,7 +220,7 @@ def return_version(request: HttpRequest, public_id: UUID, number: int) -> HttpRe
     return redirect("portfolios:model_version", public_id, number)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.PUBLISH_MODELS)
 @require_POST
 def publish_version(request: HttpRequest, public_id: UUID, number: int) -> HttpResponse:
     """Put a reviewed version in force."""

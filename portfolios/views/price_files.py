@@ -7,8 +7,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from portfolios.forms import PriceTermsForm, UploadForm
 from portfolios.operations.prices import PricesRefused, import_price_file
 from portfolios.price_sources.csv_file import PriceFile, PriceFileUnreadable, read_price_file
@@ -27,7 +27,7 @@ REFUSED_ROWS_SHOWN = 200
 ROWS_MAX = 1_000_000
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_PRICES)
 def upload_prices(request: HttpRequest) -> HttpResponse:
     """Take a price file and go on to its preview."""
     user = get_signed_in_user(request)
@@ -52,7 +52,7 @@ def _stop_long_file(count: int) -> None:
         )
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_PRICES)
 def preview_prices(request: HttpRequest, sha256: str) -> HttpResponse:
     """Show what importing an uploaded price file would do, and do it when told to."""
     user = get_signed_in_user(request)

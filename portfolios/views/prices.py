@@ -10,8 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from portfolios.access import get_refused_price_for
 from portfolios.domain.kinds import PriceRefusal
 from portfolios.forms import ReleaseForm
@@ -24,7 +24,7 @@ from robo.common.errors import Refused
 ROWS_PER_PAGE = 50
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.READ_PRICES)
 @require_safe
 def list_prices(request: HttpRequest) -> HttpResponse:
     """Show the latest price of each security, oldest first: what needs attention is on top."""
@@ -52,7 +52,7 @@ def _aged(row: dict[str, Any], market_date: date, age_days_max: int) -> dict[str
     return {**row, "age_days": age, "is_stale": age is None or age > age_days_max}
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.READ_PRICES)
 @require_safe
 def list_refused(request: HttpRequest) -> HttpResponse:
     """Show quotes that were not believed, newest first, with the way to believe a jump."""
@@ -85,7 +85,7 @@ def _words(reason: str) -> str:
     return reason.replace("_", " ").capitalize()
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.RELEASE_PRICES)
 @require_POST
 def release_price(request: HttpRequest, refused_price_id: int) -> HttpResponse:
     """Believe a refused jump on the admin's word."""

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from portfolios.access import get_security_for
 from portfolios.domain.kinds import SubstituteUse
 from portfolios.forms import SecurityFilterForm, SecurityForm
@@ -37,7 +37,7 @@ def _class_choices(firm_id: int) -> list[tuple[str, str]]:
     return [(str(row.pk), row.name) for row in queries.list_asset_classes(firm_id)]
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_SECURITIES)
 @require_safe
 def list_securities(request: HttpRequest) -> HttpResponse:
     """Show the firm's securities, narrowed by what was typed."""
@@ -54,7 +54,7 @@ def list_securities(request: HttpRequest) -> HttpResponse:
     return render(request, "portfolios/securities.html", {"form": form, "page": page})
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_SECURITIES)
 @require_safe
 def show_security(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a security: its classification, prices over time, and the models that use it."""
@@ -86,7 +86,7 @@ def show_security(request: HttpRequest, public_id: UUID) -> HttpResponse:
     )
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_SECURITIES)
 def create_security(request: HttpRequest) -> HttpResponse:
     """Add a security to the firm's list."""
     user = get_signed_in_user(request)
@@ -104,7 +104,7 @@ def create_security(request: HttpRequest) -> HttpResponse:
     return render(request, "portfolios/security_edit.html", {"form": form}, status=get_status(form))
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_SECURITIES)
 def edit_security(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Change what the firm says about a security."""
     user = get_signed_in_user(request)

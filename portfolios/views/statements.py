@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from accounts.access import get_signed_in_user, require_role, visible_households
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, known_households, require_permission
+from accounts.domain.permissions import Permission
 from portfolios.access import list_importable_account_ids
 from portfolios.domain.import_plan import ImportPlan, ImportTerms
 from portfolios.forms import ImportTermsForm, UploadForm
@@ -39,7 +39,7 @@ class Preview:
     plan: ImportPlan
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.WRITE_IMPORTS)
 def upload_positions(request: HttpRequest) -> HttpResponse:
     """Take a broker's statement and go on to its preview."""
     user = get_signed_in_user(request)
@@ -55,12 +55,12 @@ def upload_positions(request: HttpRequest) -> HttpResponse:
             form.add_error("file", str(error))
         else:
             return redirect("portfolios:import_positions_preview", sha256)
-    imports = list_imports(user.firm_id)[:IMPORTS_SHOWN] if user.role == Role.ADMIN else []
+    imports = list_imports(user.firm_id)[:IMPORTS_SHOWN]
     context = {"form": form, "imports": imports}
     return render(request, "portfolios/import_positions.html", context, status=get_status(form))
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.WRITE_IMPORTS)
 def preview_positions(request: HttpRequest, sha256: str) -> HttpResponse:
     """Show what importing an uploaded statement would do, and do it when told to."""
     user = get_signed_in_user(request)
@@ -75,7 +75,7 @@ def preview_positions(request: HttpRequest, sha256: str) -> HttpResponse:
 
 
 def _preview(request: HttpRequest, user: "User", upload: HeldUpload) -> Preview:
-    households = {str(row.public_id): row for row in visible_households(user).order_by("name")}
+    households = {str(row.public_id): row for row in known_households(user).order_by("name")}
     form = ImportTermsForm(
         request.POST if request.method == "POST" else request.GET,
         households=[(key, row.name) for key, row in households.items()],

@@ -7,8 +7,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from accounts.access import get_household_for, get_signed_in_user, require_role
-from accounts.domain.roles import Role, WishKind
+from accounts.access import (
+    check_permission,
+    get_household_for,
+    get_signed_in_user,
+    has_permission,
+    require_permission,
+)
+from accounts.domain.permissions import Permission
+from accounts.domain.roles import WishKind
 from accounts.operations.wishes import end_wish
 from portfolios.access import get_wish_id_for
 from portfolios.forms import WishForm
@@ -20,11 +27,13 @@ from robo.common import clock
 from robo.common.errors import Refused
 
 
-@require_role(Role.CLIENT, Role.ADVISOR)
+@require_permission(Permission.READ_WISHES)
 def show_wishes(request: HttpRequest, household_id: UUID) -> HttpResponse:
     """Show a household's wishes, and add one."""
     user = get_signed_in_user(request)
     household = get_household_for(user, household_id)
+    if request.method == "POST":
+        check_permission(user, Permission.WRITE_WISHES)
     securities = list_securities(household.firm_id).order_by("symbol")
     form = WishForm(
         get_posted(request),
@@ -45,11 +54,16 @@ def show_wishes(request: HttpRequest, household_id: UUID) -> HttpResponse:
         else:
             messages.success(request, "The wish is on record; every new proposal respects it.")
             return redirect("portfolios:wishes", household_id)
-    context = {"household": household, "form": form, "wishes": list_wishes(household)}
+    context = {
+        "household": household,
+        "form": form,
+        "wishes": list_wishes(household),
+        "may_edit": has_permission(user, Permission.WRITE_WISHES),
+    }
     return render(request, "portfolios/wishes.html", context, status=get_status(form))
 
 
-@require_role(Role.CLIENT, Role.ADVISOR)
+@require_permission(Permission.WRITE_WISHES)
 @require_POST
 def end(request: HttpRequest, household_id: UUID, wish_id: int) -> HttpResponse:
     """End a wish."""

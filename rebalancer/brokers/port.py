@@ -9,6 +9,7 @@ from typing import Protocol
 
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import ZERO
+from rebalancer.domain.kinds import ExecutionKind as ExecutionKind
 
 
 class BrokerUnavailable(Exception):
@@ -23,14 +24,6 @@ class BrokerStatus(StrEnum):
     REJECTED = "REJECTED"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
-
-
-class ExecutionKind(StrEnum):
-    """What a broker reports: a fill, that a fill never was, or what a fill should have said."""
-
-    FILL = "FILL"
-    BUST = "BUST"
-    CORRECTION = "CORRECTION"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ class Cause(StrEnum):
     REQUESTED = "REQUESTED"
 
 
+# Looks that nobody asked for; between two rebalances from them lies an account's cool-down.
+AUTOMATIC = (Cause.CALENDAR, Cause.THRESHOLD, Cause.COMBINED, Cause.RISK, Cause.ECONOMIC)
+
+
 class CheckStatus(StrEnum):
     """What a look found, and what became of it."""
 
@@ -157,3 +161,11 @@ class SliceStrategy(StrEnum):
     TWAP = "TWAP"  # evenly in time
     VWAP = "VWAP"  # as the market usually trades
     SCHEDULE = "SCHEDULE"  # Almgren and Chriss: impact against risk
+
+
+class ExecutionKind(StrEnum):
+    """What a broker reports: a fill, that a fill never was, or what a fill should have said."""
+
+    FILL = "FILL"
+    BUST = "BUST"
+    CORRECTION = "CORRECTION"

@@ -1,4 +1,4 @@
-"""The life of a proposal and of an order, as tables that can be printed, tested and drawn."""
+"""The life of a proposal, an order and a slice, as tables that can be printed, tested and drawn."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -54,6 +54,9 @@ class OrderEvent(StrEnum):
     CANCEL = "CANCEL"
     REJECT = "REJECT"
     EXPIRE = "EXPIRE"
+    # After the end only the broker speaks: a fill that came late, or one that it takes back.
+    FILL_LATE = "FILL_LATE"
+    TAKE_BACK = "TAKE_BACK"
 
 
 P, PE, S, OE = ProposalStatus, ProposalEvent, OrderStatus, OrderEvent
@@ -74,10 +77,14 @@ PROPOSAL_TRANSITIONS: Mapping[tuple[ProposalStatus, ProposalEvent], ProposalStat
 ORDER_TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (S.NEW, OE.CLAIM): S.SUBMITTING,
     (S.NEW, OE.CANCEL): S.CANCELLED,
-    # The broker was asked and does not know the order: it may be sent again.
+    (S.NEW, OE.EXPIRE): S.EXPIRED,
+    # Nothing is at the broker: it may be sent again, or in another block.
     (S.SUBMITTING, OE.RELEASE): S.NEW,
     (S.SUBMITTING, OE.ACKNOWLEDGE): S.SUBMITTED,
     (S.SUBMITTING, OE.REJECT): S.REJECTED,
+    # Taken and ended before we heard of it, or never sent before its day was over.
+    (S.SUBMITTING, OE.CANCEL): S.CANCELLED,
+    (S.SUBMITTING, OE.EXPIRE): S.EXPIRED,
     # A fill may overtake a lost acknowledgement.
     (S.SUBMITTING, OE.FILL_PART): S.PARTIALLY_FILLED,
     (S.SUBMITTING, OE.FILL_ALL): S.FILLED,
@@ -90,6 +97,23 @@ ORDER_TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (S.PARTIALLY_FILLED, OE.FILL_ALL): S.FILLED,
     (S.PARTIALLY_FILLED, OE.CANCEL): S.CANCELLED,
     (S.PARTIALLY_FILLED, OE.EXPIRE): S.EXPIRED,
+}
+
+# What was released, to be sent again, may turn out to be at the broker after all.
+SLICE_TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
+    **ORDER_TRANSITIONS,
+    (S.NEW, OE.ACKNOWLEDGE): S.SUBMITTED,
+    (S.NEW, OE.FILL_PART): S.PARTIALLY_FILLED,
+    (S.NEW, OE.FILL_ALL): S.FILLED,
+    (S.NEW, OE.REJECT): S.REJECTED,
+}
+
+# What only the broker can still do to what is closed; closed it remains.
+LATE_TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
+    (S.CANCELLED, OE.FILL_LATE): S.FILLED,
+    (S.EXPIRED, OE.FILL_LATE): S.FILLED,
+    (S.REJECTED, OE.FILL_LATE): S.FILLED,
+    (S.FILLED, OE.TAKE_BACK): S.CANCELLED,
 }
 
 OPEN_PROPOSAL = frozenset(status for status, _event in PROPOSAL_TRANSITIONS)
@@ -127,3 +151,16 @@ def advance_proposal(status: str, event: ProposalEvent) -> ProposalStatus:
 def advance_order(status: str, event: OrderEvent) -> OrderStatus:
     """Return the order state that follows `event`; see `advance`."""
     return advance(ORDER_TRANSITIONS, OrderStatus(status), event)
+
+
+def advance_slice(status: str, event: OrderEvent) -> OrderStatus:
+    """Return the state of a slice that follows `event`; see `advance`."""
+    return advance(SLICE_TRANSITIONS, OrderStatus(status), event)
+
+
+def follow_late(status: str, *, is_full: bool) -> OrderStatus:
+    """Return the state of something closed once all of it is filled, or no longer is."""
+    if is_full == (status == OrderStatus.FILLED):
+        return OrderStatus(status)
+    event = OrderEvent.FILL_LATE if is_full else OrderEvent.TAKE_BACK
+    return advance(LATE_TRANSITIONS, OrderStatus(status), event)

@@ -4,20 +4,32 @@ The row is the queue: each stage of a rebalance leaves rows whose status is the 
 list. Decisions and fills are append-only in PostgreSQL. Nothing here cascades.
 """
 
+from rebalancer.models.connections import BrokerConnection
+from rebalancer.models.controls import EnteredOrder, LimitSet, LimitUse, RateUse, Switch
 from rebalancer.models.looks import Check, CycleRun
-from rebalancer.models.orders import Fill, Order
+from rebalancer.models.orders import Block, Execution, Fill, Order, ParkedReport, Slice
 from rebalancer.models.policies import Policy, PolicyAssignment
 from rebalancer.models.proposals import Decision, Proposal, Trade, TradeLot
 
 __all__ = [
+    "Block",
+    "BrokerConnection",
     "Check",
     "CycleRun",
     "Decision",
+    "EnteredOrder",
+    "Execution",
     "Fill",
+    "LimitSet",
+    "LimitUse",
     "Order",
+    "ParkedReport",
     "Policy",
     "PolicyAssignment",
     "Proposal",
+    "RateUse",
+    "Slice",
+    "Switch",
     "Trade",
     "TradeLot",
 ]

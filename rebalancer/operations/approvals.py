@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 
+from portfolios.queries import books as book_queries
 from portfolios.queries import market
+from portfolios.queries.corporate_actions import list_actions_since
 from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
 from rebalancer.engine.case.store import list_changes, write_case
@@ -17,6 +19,7 @@ from rebalancer.operations.proposals import check_may_decide, refresh_proposal
 from rebalancer.operations.solving import apply_budget, read_wanted
 from rebalancer.operations.trail import audit_proposals
 from rebalancer.queries.books import load_book
+from robo.common import clock
 from robo.common.errors import Conflict, NotAllowed
 
 
@@ -154,13 +157,28 @@ def list_changes_since(proposal: models.Proposal) -> list[str]:
     at = np.flatnonzero(book.account_ids == proposal.account_id)
     if not len(at) or book.model_index[at[0]] < 0 or book.policy_index[at[0]] < 0:
         return ["the account no longer follows a model and a policy"]
-    return list_changes(
+    return _list_actions(proposal) + list_changes(
         before=keep_account(proposal.inputs, proposal.account_id),
         after=keep_account(write_case(book, range(book.account_count)), proposal.account_id),
         price_tolerance=proposal.policy.price_tolerance,
         refused_trades=proposal.refused_trades,
         traded=list(proposal.trades.values_list("security__symbol", "side")),
     )
+
+
+def _list_actions(proposal: models.Proposal) -> list[str]:
+    """Return what companies did to the shares of the account since the proposal was made."""
+    firm = proposal.firm
+    # A simulated firm's own day is in its prices; a real one's is the day it was made on.
+    made_date = (
+        proposal.price_date
+        if firm.simulated_date
+        else book_queries.get_today(firm, proposal.created_at)
+    )
+    held = {lot.security_id for lot in book_queries.list_open_lots([proposal.account_id])}
+    traded = set(proposal.trades.values_list("security_id", flat=True))
+    today = book_queries.get_today(firm, clock.database_now())
+    return list_actions_since(sorted(held | traded), made_date, today)
 
 
 def keep_account(case: Mapping[str, Any], account_id: int) -> dict[str, Any]:

@@ -4,12 +4,22 @@ import uuid
 from datetime import date
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import transaction
 
+from accounts.domain.roles import Role
 from portfolios.domain.money import ZERO
 from portfolios.operations import books
 from portfolios.operations.entries import lock_books
-from rebalancer.operations.orders import measure_open_buys
+from rebalancer.operations.execution.facts import measure_open_buys
+
+
+def may_book_cash(*, role: str) -> bool:
+    """Return whether a person's word is enough for money in the books.
+
+    Advisors record what the custodian did; a client's own word counts in a simulated market only.
+    """
+    return role == Role.ADVISOR or (settings.DEMO and role == Role.CLIENT)
 
 
 @transaction.atomic

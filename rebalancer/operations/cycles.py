@@ -18,6 +18,7 @@ from accounts.domain.roles import PriceSourceKind
 from accounts.operations.audit import record_audit_entry
 from accounts.operations.firms import advance_simulated_date
 from accounts.queries import people
+from portfolios.operations.corporate_actions import apply_actions
 from portfolios.operations.prices import record_prices
 from portfolios.price_sources.simulated import Listing, simulate_closes
 from portfolios.queries import books as book_queries
@@ -147,6 +148,7 @@ def _run_day(run: models.CycleRun, day: date, now: datetime) -> None:
         _report(run, f"{day:%d %b}: prices", 0)
         report = _simulate_prices(run, day, now)
         figures += Counter(prices=report)
+    figures += Counter(actions=apply_actions(firm_id=run.firm_id, on_date=day))
     _report(run, f"{day:%d %b}: looking at accounts", 1)
     figures += Counter(
         {

@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from accounts.access import visible_accounts
-from accounts.domain.roles import Role
+from accounts.access import has_permission, visible_accounts
+from accounts.domain.permissions import Permission
 from accounts.queries import people
 from portfolios.domain.kinds import Side
 from portfolios.queries import market
@@ -102,7 +102,7 @@ def remove_trades(
     """
     with transaction.atomic():
         proposal = _lock_pending(proposal_id)
-        check_may_decide(user_id=user_id, account_id=proposal.account_id)
+        _check_may_edit(user_id, proposal.account_id)
         named = {
             trade.pk: trade
             for trade in proposal.trades.select_related("security").filter(pk__in=trade_ids)
@@ -141,7 +141,7 @@ def choose_alternative(
     """
     with transaction.atomic():
         proposal = _lock_pending(proposal_id)
-        check_may_decide(user_id=user_id, account_id=proposal.account_id)
+        _check_may_edit(user_id, proposal.account_id)
         fresh = _solve_again(
             proposal,
             proposed_by_id=user_id,
@@ -220,16 +220,25 @@ def _may_be_replaced(open_proposal: models.Proposal | None) -> bool:
 
 
 def check_may_decide(*, user_id: int, account_id: int) -> None:
-    """Accept an advisor of the account's household, as of this moment.
+    """Accept who may decide on this account, as of this moment.
 
     Read again under the proposal's lock: a right that was withdrawn a moment ago no longer counts.
 
     :raises NotAllowed: for everybody else.
     """
+    if not _holds(Permission.DECIDE_PROPOSALS, user_id, account_id):
+        raise NotAllowed("Only an advisor of this household or a supervisor may decide.")
+
+
+def _check_may_edit(user_id: int, account_id: int) -> None:
+    if not _holds(Permission.EDIT_PROPOSALS, user_id, account_id):
+        raise NotAllowed("Only an advisor of this household may change a proposal.")
+
+
+def _holds(permission: Permission, user_id: int, account_id: int) -> bool:
     user = people.get_user(user_id)
     is_theirs = visible_accounts(user).filter(pk=account_id).exists()
-    if user.role != Role.ADVISOR or not is_theirs:
-        raise NotAllowed("Only an advisor of this household may decide.")
+    return is_theirs and has_permission(user, permission)
 
 
 def _lock_pending(proposal_id: int) -> models.Proposal:

@@ -65,5 +65,29 @@ def audit_orders(orders: Sequence[models.Order]) -> None:
     )
 
 
+def audit_allocation(block: models.Block) -> None:
+    """Record that a block was shared out, by which statement, with its security at hand."""
+    record_audit_entries(
+        [
+            AuditRecord(
+                firm_id=block.firm_id,
+                actor_id=_get_engines({block.firm_id})[block.firm_id],
+                action="rebalancer.block.allocated",
+                object_id=str(block.public_id),
+                summary=(
+                    f"Shared out {block.filled_quantity.normalize():f} of "
+                    f"{block.quantity.normalize():f} {block.security.symbol} "
+                    f"over {len(block.statement)} accounts"
+                ),
+                detail={
+                    "number": block.allocation_number,
+                    "filled_value": f"{block.filled_value:f}",
+                    "statement_hash": block.statement_hash,
+                },
+            )
+        ]
+    )
+
+
 def _get_engines(firm_ids: set[int]) -> dict[int, int]:
     return {firm_id: people.get_service_user(firm_id).pk for firm_id in firm_ids}

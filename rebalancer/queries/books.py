@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from portfolios.domain.kinds import Side
 from portfolios.domain.tax.lot_methods import LotMethod
 from portfolios.queries import books as book_queries
 from portfolios.queries import market
+from portfolios.queries.breaks import list_frozen
 from portfolios.queries.taxes import TaxStanding, load_tax_standing
 from rebalancer import models
 from rebalancer.domain.household import HouseholdTerms
@@ -121,7 +123,10 @@ def load_book(
             account_id__in=ids, policy__is_active=True
         ).select_related("policy")
     }
-    terms = {policy.pk: describe_policy(policy) for policy in policies.values()}
+    names = market.get_renamed_symbols(firm_id)
+    terms = {
+        policy.pk: _rename_caps(describe_policy(policy), names) for policy in policies.values()
+    }
     policy_ids = {account_id: policy.pk for account_id, policy in policies.items()}
     households = planning.list_tax_facts(sorted({row.household_id for row in facts}))
     standing = load_tax_standing(
@@ -145,7 +150,11 @@ def load_book(
         households=[_describe_household(row, standing) for row in households],
         accounts=_list_accounts(facts, versions, policy_ids, terms, price_date, set(account_ids)),
         lots=lots,
-        locks=[*_list_locks(facts, securities), *extra_locks],
+        locks=[
+            *_list_locks(facts, securities, names),
+            *_list_frozen(ids, securities),
+            *extra_locks,
+        ],
         recent_trades=_list_recent_trades(standing, lots),
         covariance=_load_covariance(list(terms.values()), securities, model_rows, lots, price_date),
     )
@@ -283,11 +292,39 @@ def _load_covariance(
     )
 
 
+def _rename_caps(terms: PolicyTerms, names: Mapping[str, str]) -> PolicyTerms:
+    """Return terms whose caps go by today's symbols; people named them as they were called then."""
+    caps = tuple(
+        replace(cap, name=names.get(cap.name, cap.name)) if cap.kind is CapKind.SECURITY else cap
+        for cap in terms.caps
+    )
+    return replace(terms, caps=caps)
+
+
+def _list_frozen(
+    account_ids: Sequence[int], securities: Sequence[market.SecurityFacts]
+) -> list[LockRow]:
+    """Return locks on what must not trade: broken with the broker, or no longer listed.
+
+    Where the cash is in doubt the account buys nothing.
+    """
+    return [
+        LockRow(account_id, row.security_id, NO_BUY if frozen is None else NO_BUY | NO_SELL)
+        for account_id, frozen in sorted(list_frozen(account_ids), key=str)
+        for row in securities
+        if frozen in (None, row.security_id)
+    ]
+
+
 def _list_locks(
-    accounts: Sequence[planning.AccountFacts], securities: Sequence[market.SecurityFacts]
+    accounts: Sequence[planning.AccountFacts],
+    securities: Sequence[market.SecurityFacts],
+    names: Mapping[str, str],
 ) -> list[LockRow]:
     """Return what households' wishes mean for each of their accounts, security by security."""
     by_symbol = {row.symbol: row.security_id for row in securities}
+    # A wish stands by the name that it was told in.
+    by_symbol = {old: by_symbol[new] for old, new in names.items() if new in by_symbol} | by_symbol
     by_theme: dict[str, list[int]] = defaultdict(list)
     for row in securities:
         for theme in row.themes:

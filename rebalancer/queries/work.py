@@ -8,10 +8,11 @@ from accounts.queries import people
 from portfolios.queries import books as book_queries
 from portfolios.queries import market
 from rebalancer import models
-from rebalancer.domain.kinds import Cause, Schedule, Trigger
+from rebalancer.domain.kinds import AUTOMATIC, Cause, Schedule, Trigger
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.domain.schedule import find_latest_look
 from rebalancer.queries.books import describe_policy
+from rebalancer.queries.controls import list_cooling
 from robo.common.market_calendar import list_sessions
 
 # What looks every trading day, whatever the schedule says.
@@ -32,7 +33,8 @@ class DueLook:
 def list_due_looks(*, firm_id: int, price_date: date) -> list[DueLook]:
     """Return every look due at the close of `price_date` and not yet done, in account order.
 
-    Accounts whose trades are under way are left out: they come up again when these are done.
+    Accounts whose trades are under way are left out: they come up again when these are done. So
+    are, for looks that nobody asked for, those in the cool-down after a rebalance.
     """
     firm = people.get_firm(firm_id)
     sessions = list_sessions(firm.exchange)
@@ -67,6 +69,10 @@ def list_due_looks(*, firm_id: int, price_date: date) -> list[DueLook]:
         if account_id in managed
     )
     wanted.extend(_list_model_changes(firm_id, sorted(managed)))
+    cooling = list_cooling(firm_id=firm_id, session_date=price_date)
+    wanted = [
+        look for look in wanted if look.cause not in AUTOMATIC or look.account_id not in cooling
+    ]
     return _leave_out_done(firm_id, wanted)
 
 

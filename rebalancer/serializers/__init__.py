@@ -32,6 +32,7 @@ HASH_LENGTH = 64
 NOTE_LENGTH_MAX = 500
 TRADES_MAX = 500
 SYMBOL_LENGTH_MAX = 24
+CASH_MAX = Decimal("999999999.99")
 # What a client is not shown of a proposal that an advisor is still looking at: it may change.
 HIDDEN_WHILE_UNDECIDED = (
     "cash_after",
@@ -109,6 +110,33 @@ class HoldingsSerializer(serializers.Serializer[Any]):
     holdings = HoldingSerializer(many=True)
 
 
+class NothingSerializer(InputSerializer):
+    """An empty object: the address says it all."""
+
+
+class CashMoveSerializer(InputSerializer):
+    """Money that came or went."""
+
+    amount = Money(min_value=Decimal("0.01"), max_value=CASH_MAX)
+
+    def validate_amount(self, value: Decimal) -> Decimal:
+        """Return the amount, unless it came as a number and may have lost digits on its way.
+
+        :raises ValidationError: when it was no string.
+        """
+        if not isinstance(self.initial_data["amount"], str):
+            raise serializers.ValidationError("Write this as a string.", code="invalid")
+        return value
+
+
+class BookedCashSerializer(serializers.Serializer[Any]):
+    """Money as it stands in the books."""
+
+    account = ReferenceSerializer()
+    amount = Money()
+    entry_date = serializers.DateField()
+
+
 # --- Orders --------------------------------------------------------------------------------------
 
 
@@ -121,10 +149,11 @@ class AveragePrice(Price):
 
 
 class FillSerializer(serializers.Serializer[Any]):
-    """One execution."""
+    """An order's share of what was traded for many at one price; below zero: taken back."""
 
     fill_date = serializers.DateField()
     quantity = Quantity()
+    amount = Money()
     price = Price()
     recorded_at = serializers.DateTimeField()
 

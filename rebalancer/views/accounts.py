@@ -10,17 +10,21 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_account_for, get_signed_in_user, require_role
+from accounts.access import get_account_for, get_signed_in_user, has_permission, require_permission
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
 from accounts.operations import cash_needs
 from portfolios.operations import books
 from portfolios.queries.books import get_market_date
+from portfolios.queries.breaks import list_open_breaks
 from rebalancer import tasks
 from rebalancer.access import visible_proposals
 from rebalancer.domain.kinds import CheckStatus
+from rebalancer.domain.limits import SwitchScope
 from rebalancer.forms import CashForm, CashNeedForm
 from rebalancer.operations import cash
 from rebalancer.operations.checks import request_check
+from rebalancer.operations.controls import MAY_SET
 from rebalancer.queries.books import describe_policy
 from rebalancer.queries.pages import account as pages
 from rebalancer.queries.pages import words
@@ -35,13 +39,11 @@ from robo.common.templatetags import figures
 if TYPE_CHECKING:
     from accounts.models import Account, User
 
-EVERYBODY = (Role.CLIENT, Role.ADVISOR, Role.ADMIN)
-MOVERS = (Role.CLIENT, Role.ADVISOR)
 ACTIVITY_MAX = 40
 LABELS = {"deposit": "Pay in", "withdraw": "Pay out"}
 
 
-@require_role(*EVERYBODY)
+@require_permission(Permission.READ_HOLDINGS)
 @require_safe
 def show_account(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show an account as it stands."""
@@ -76,10 +78,12 @@ def _render(
         "state": page.state,
         "proposals": pages.list_proposals(proposals=visible_proposals(user), account_id=account.pk),
         "checks": pages.list_checks(account.pk),
+        "breaks": list_open_breaks([account.pk]),
         "needs": account.cash_needs.filter(is_settled=False).order_by("due_date", "pk"),
-        "may_plan_cash": user.role in MOVERS and account.is_open,
+        "may_plan_cash": has_permission(user, Permission.MOVE_CASH) and account.is_open,
         "may_book_cash": _may_book_cash(user),
-        "may_look": user.role == Role.ADVISOR and account.is_open,
+        "may_stop": account.is_open and user.role in MAY_SET[SwitchScope.ACCOUNT],
+        "may_look": has_permission(user, Permission.CREATE_PROPOSALS) and account.is_open,
         "deposit_form": CashForm(auto_id="deposit_%s", label=LABELS["deposit"]),
         "withdraw_form": CashForm(auto_id="withdraw_%s", label=LABELS["withdraw"]),
         "need_form": CashNeedForm(auto_id="need_%s"),
@@ -88,14 +92,14 @@ def _render(
     return render(request, "rebalancer/account.html", context, status=status)
 
 
-@require_role(*MOVERS)
+@require_permission(Permission.MOVE_CASH)
 @require_POST
 def deposit(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Book money that came."""
     return _move_cash(request, public_id, "deposit")
 
 
-@require_role(*MOVERS)
+@require_permission(Permission.MOVE_CASH)
 @require_POST
 def withdraw(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Book money that went."""
@@ -142,7 +146,7 @@ def _move_cash(request: HttpRequest, public_id: UUID, kind: str) -> HttpResponse
     return _render(request, user, account, {f"{kind}_form": form}, UNPROCESSABLE)
 
 
-@require_role(*MOVERS)
+@require_permission(Permission.MOVE_CASH)
 @require_safe
 def preview(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer what would follow from a deposit or withdrawal; nothing is stored."""
@@ -170,7 +174,7 @@ def preview(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return render(request, "rebalancer/_preview.html", context)
 
 
-@require_role(*MOVERS)
+@require_permission(Permission.MOVE_CASH)
 @require_POST
 def add_need(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Announce money that must be ready by a date."""
@@ -193,7 +197,7 @@ def add_need(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return _render(request, user, account, {"need_form": form}, UNPROCESSABLE)
 
 
-@require_role(*MOVERS)
+@require_permission(Permission.MOVE_CASH)
 @require_POST
 def settle_need(request: HttpRequest, public_id: UUID, need_id: int) -> HttpResponse:
     """Mark a cash need as met."""
@@ -210,7 +214,7 @@ def settle_need(request: HttpRequest, public_id: UUID, need_id: int) -> HttpResp
     return redirect("rebalancer:account", public_id)
 
 
-@require_role(Role.ADVISOR)
+@require_permission(Permission.CREATE_PROPOSALS)
 @require_POST
 def look_now(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Look at an account at once; a proposal that follows is shown."""

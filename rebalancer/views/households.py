@@ -10,10 +10,11 @@ from django.views.decorators.http import require_safe
 from accounts.access import (
     get_household_for,
     get_signed_in_user,
-    require_role,
+    require_permission,
     visible_accounts,
     visible_households,
 )
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
 from accounts.queries.people import list_lead_advisors
 from accounts.queries.planning import list_cash_needs
@@ -33,7 +34,7 @@ PAGE_SIZE = 50
 HAPPENINGS_MAX = 20
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_BOOK)
 @require_safe
 def list_households(request: HttpRequest) -> HttpResponse:
     """Show the households that this person looks after."""
@@ -59,7 +60,7 @@ def list_households(request: HttpRequest) -> HttpResponse:
     return render(request, "rebalancer/households.html", context)
 
 
-@require_role(Role.CLIENT, Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_HOLDINGS)
 @require_safe
 def show_household(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show one household: to its own people in plain words, to staff with their tools."""

@@ -10,8 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from rebalancer import tasks
 from rebalancer.access import get_cycle_run_for, visible_cycle_runs
 from rebalancer.domain.kinds import MarketMove
@@ -41,7 +41,7 @@ def _get_market_user(request: HttpRequest) -> tuple["User", date]:
     return user, user.firm.simulated_date
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.MOVE_MARKET)
 @require_safe
 def show_market(request: HttpRequest) -> HttpResponse:
     """Show the market of recent weeks, the buttons that move it, and the last runs."""
@@ -69,7 +69,7 @@ def _describe(run: "CycleRun | None") -> dict[str, Any]:
     }
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.MOVE_MARKET)
 @require_POST
 def move_market(request: HttpRequest) -> HttpResponse:
     """Ask for the market to move, and for the cycle that follows."""
@@ -88,7 +88,7 @@ def move_market(request: HttpRequest) -> HttpResponse:
     return redirect("rebalancer:market")
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.MOVE_MARKET)
 @require_safe
 def show_run(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer how a run stands; one that is done asks for the whole page, whose figures changed."""

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from rebalancer.access import visible_orders
 from rebalancer.forms import OrderFilterForm
 from rebalancer.queries.pages import orders as pages
@@ -15,7 +15,7 @@ from robo.common import clock
 PAGE_SIZE = 50
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_BOOK)
 @require_safe
 def list_orders(request: HttpRequest) -> HttpResponse:
     """Show orders with their fills, newest first."""
@@ -28,9 +28,7 @@ def list_orders(request: HttpRequest) -> HttpResponse:
         "form": form,
         "is_filtered": wanted != pages.OrderFilter(),
         "page": page,
-        "lines": [
-            {"order": order, "average_price": pages.measure_average_price(order)} for order in page
-        ],
+        "lines": pages.describe_orders(page),
         "counts": pages.count_orders(orders),
         "now": clock.now(),
     }

@@ -4,12 +4,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role, visible_accounts
-from accounts.domain.roles import Role
+from accounts.access import (
+    check_permission,
+    get_signed_in_user,
+    has_permission,
+    known_accounts,
+    require_permission,
+)
+from accounts.domain.permissions import Permission
 from rebalancer.access import get_policy_for, visible_policies
 from rebalancer.forms import AssignForm
 from rebalancer.forms.policies import PolicyForm, fill_policy_form
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_POLICIES)
 @require_safe
 def list_policies(request: HttpRequest) -> HttpResponse:
     """Show the firm's policies, each with its rule in words."""
@@ -43,11 +49,11 @@ def list_policies(request: HttpRequest) -> HttpResponse:
         firm=user.firm,
         after=get_price_date(user.firm, clock.now()),
     )
-    context = {"lines": lines, "may_edit": user.role == Role.ADMIN}
+    context = {"lines": lines, "may_edit": has_permission(user, Permission.WRITE_POLICIES)}
     return render(request, "rebalancer/policies.html", context)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_POLICIES)
 @require_http_methods(["GET", "HEAD", "POST"])
 def add_policy(request: HttpRequest) -> HttpResponse:
     """Add a policy."""
@@ -56,13 +62,13 @@ def add_policy(request: HttpRequest) -> HttpResponse:
     return _edit(request, user, None, initial)
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_POLICIES)
 @require_http_methods(["GET", "HEAD", "POST"])
 def show_policy(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a policy; an admin may change it here."""
     user = get_signed_in_user(request)
-    if request.method == "POST" and user.role != Role.ADMIN:
-        raise Http404
+    if request.method == "POST":
+        check_permission(user, Permission.WRITE_POLICIES)
     policy = get_policy_for(user, public_id)
     initial = fill_policy_form(
         describe_policy(policy), name=policy.name, is_active=policy.is_active
@@ -96,12 +102,12 @@ def _edit(
     context: dict[str, Any] = {
         "policy": policy,
         "form": form,
-        "may_edit": user.role == Role.ADMIN,
+        "may_edit": has_permission(user, Permission.WRITE_POLICIES),
         "search": search,
         **_explain(user, describe_policy(policy) if policy else pages.get_default_terms()),
     }
     if policy is not None:
-        rows = pages.list_candidates(accounts=visible_accounts(user), search=search)
+        rows = pages.list_candidates(accounts=known_accounts(user), search=search)
         page = get_page(request, rows, PAGE_SIZE)
         context["page"] = page
         context["followers"] = pages.describe_followers(list(page), policy)
@@ -117,7 +123,7 @@ def _explain(user: "User", terms: Any) -> dict[str, Any]:
     return {"sentence": sentence, "next_looks": next_looks}
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_POLICIES)
 @require_POST
 def explain_policy(request: HttpRequest) -> HttpResponse:
     """Answer what the rule in the form would mean; nothing is saved."""
@@ -130,13 +136,13 @@ def explain_policy(request: HttpRequest) -> HttpResponse:
     return render(request, "rebalancer/_policy_sentence.html", context)
 
 
-@require_role(Role.ADMIN)
+@require_permission(Permission.WRITE_POLICIES)
 @require_POST
 def assign_policy(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Make accounts follow a policy."""
     user = get_signed_in_user(request)
     policy = get_policy_for(user, public_id)
-    accounts = dict(visible_accounts(user).filter(is_open=True).values_list("public_id", "pk"))
+    accounts = dict(known_accounts(user).filter(is_open=True).values_list("public_id", "pk"))
     form = AssignForm(request.POST, account_ids=list(accounts))
     if not form.is_valid():
         tell_form_errors(request, form.errors)

@@ -9,8 +9,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role
+from accounts.access import get_signed_in_user, has_permission, require_permission
+from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
+from accounts.views.step_up import require_fresh_sign_in
 from rebalancer import tasks
 from rebalancer.access import UNDECIDED, get_proposal_for, visible_proposals
 from rebalancer.domain.lifecycle import ProposalStatus
@@ -30,10 +32,8 @@ if TYPE_CHECKING:
     from accounts.models import User
     from rebalancer.models import Proposal
 
-EVERYBODY = (Role.CLIENT, Role.ADVISOR, Role.ADMIN)
 
-
-@require_role(*EVERYBODY)
+@require_permission(Permission.READ_PROPOSALS)
 @require_safe
 def show_proposal(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show a proposal; a client sees that it is being reviewed, and the trades once decided."""
@@ -49,23 +49,25 @@ def _render(
     is_pending = proposal.status == ProposalStatus.PENDING
     is_undecided = proposal.status in UNDECIDED
     is_own = proposal.proposed_by_id == user.pk
+    may_decide = is_pending and has_permission(user, Permission.DECIDE_PROPOSALS)
+    may_edit = is_pending and has_permission(user, Permission.EDIT_PROPOSALS)
     context = {
         "proposal": proposal,
         "page": pages.load_proposal_page(proposal, price_date=get_price_date(proposal.firm, now)),
         "progress": pages.load_progress(proposal),
         # The very question that an approval asks, so that the page never promises more.
-        "changes": approvals.list_changes_since(proposal)
-        if is_pending and user.role == Role.ADVISOR
-        else [],
+        "changes": approvals.list_changes_since(proposal) if may_decide else [],
         "form": form,
         "currency": proposal.firm.currency,
         "is_staff": user.role != Role.CLIENT,
-        "what_if": _make_what_if(proposal) if is_pending and user.role == Role.ADVISOR else None,
+        "what_if": _make_what_if(proposal) if may_edit else None,
         "is_pending": is_pending,
         "is_own": is_own,
         "is_late": is_pending and proposal.expires_at <= now,
-        "may_decide": is_pending and user.role == Role.ADVISOR,
-        "may_approve": is_pending and user.role == Role.ADVISOR and not is_own,
+        "may_edit": may_edit,
+        "may_decide": may_decide,
+        "may_approve": may_decide and not is_own,
+        "may_compare": has_permission(user, Permission.DECIDE_PROPOSALS),
         "shows_trades": user.role != Role.CLIENT or not is_undecided,
         "tax_status": words.TAX_STATUS_WORDS[proposal.account.tax_status],
         "is_taxable": proposal.account.tax_status == "TAXABLE",
@@ -74,7 +76,7 @@ def _render(
     return render(request, "rebalancer/proposal.html", context, status=status)
 
 
-@require_role(*EVERYBODY)
+@require_permission(Permission.READ_PROPOSALS)
 @require_safe
 def show_progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer the orders of a proposal as they stand; a changed state asks for the whole page."""
@@ -89,8 +91,9 @@ def show_progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return render(request, "rebalancer/_progress.html", context)
 
 
-@require_role(*EVERYBODY)
+@require_permission(Permission.DECIDE_PROPOSALS)
 @require_POST
+@require_fresh_sign_in
 def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Approve or reject exactly what was seen."""
     user = get_signed_in_user(request)
@@ -136,7 +139,7 @@ def _find_fresh(user: "User", proposal: "Proposal", error: Refused) -> UUID | No
     return later.values_list("public_id", flat=True).first()
 
 
-@require_role(Role.ADVISOR)
+@require_permission(Permission.EDIT_PROPOSALS)
 @require_POST
 def remove_trades(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Solve again without the chosen trades; somebody else must approve the result."""
@@ -167,11 +170,18 @@ def remove_trades(request: HttpRequest, public_id: UUID) -> HttpResponse:
 # --- What else could be done ---------------------------------------------------------------------
 
 
+def _may_use(user: "User", proposal: "Proposal") -> bool:
+    return (
+        has_permission(user, Permission.EDIT_PROPOSALS)
+        and proposal.status == ProposalStatus.PENDING
+    )
+
+
 def _make_what_if(proposal: "Proposal", data: QueryDict | None = None) -> WhatIfForm:
     return WhatIfForm(data, tradable=alternatives.list_tradable(proposal), kept_mode=proposal.mode)
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.DECIDE_PROPOSALS)
 @require_safe
 def show_alternatives(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer every way to trade the account, side by side, for the page of its proposal."""
@@ -181,12 +191,12 @@ def show_alternatives(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "proposal": proposal,
         "alternatives": alternatives.list_alternatives(proposal),
         "currency": proposal.firm.currency,
-        "may_use": user.role == Role.ADVISOR and proposal.status == ProposalStatus.PENDING,
+        "may_use": _may_use(user, proposal),
     }
     return render(request, "rebalancer/_alternatives.html", context)
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.EDIT_PROPOSALS)
 @require_safe
 def show_what_if(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer what the engine would propose if some things were otherwise; nothing is stored."""
@@ -198,12 +208,12 @@ def show_what_if(request: HttpRequest, public_id: UUID) -> HttpResponse:
         context["errors"] = form.list_errors()
     elif form.read() != alternatives.WhatIf():
         context["now"], context["then"] = alternatives.compare_alternative(proposal, form.read())
-        context["may_use"] = user.role == Role.ADVISOR and proposal.status == ProposalStatus.PENDING
+        context["may_use"] = _may_use(user, proposal)
     status = UNPROCESSABLE if form.errors else 200
     return render(request, "rebalancer/_what_if_result.html", context, status=status)
 
 
-@require_role(Role.ADVISOR)
+@require_permission(Permission.EDIT_PROPOSALS)
 @require_POST
 def use_alternative(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Put another plan in the proposal's place; somebody else must approve it."""

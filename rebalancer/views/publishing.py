@@ -4,15 +4,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, require_permission
+from accounts.domain.permissions import Permission
 from rebalancer.access import get_model_version_id_for
 from rebalancer.queries.preview import count_breaches
 from rebalancer.views.answers import get_price_date
 from robo.common import clock
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_MODELS)
 @require_safe
 def show_preview(request: HttpRequest, version_id: int) -> HttpResponse:
     """Answer how many accounts would be out of band under a model version."""

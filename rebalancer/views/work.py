@@ -9,8 +9,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import get_signed_in_user, require_role
-from accounts.domain.roles import Role
+from accounts.access import get_signed_in_user, has_permission, require_permission
+from accounts.domain.permissions import Permission
+from accounts.views.step_up import require_fresh_sign_in
 from rebalancer import tasks
 from rebalancer.access import visible_checks, visible_proposals
 from rebalancer.forms import BulkForm
@@ -51,7 +52,7 @@ def _read_choice(raw: str | None, default: Any) -> Any:
         return default
 
 
-@require_role(Role.ADVISOR, Role.ADMIN)
+@require_permission(Permission.READ_BOOK)
 @require_safe
 def show_work_list(request: HttpRequest) -> HttpResponse:
     """Show what waits for somebody, one tab at a time."""
@@ -87,14 +88,15 @@ def show_work_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": rows,
         "now": now,
-        "may_approve": user.role == Role.ADVISOR and tab is Tab.PENDING,
+        "may_approve": has_permission(user, Permission.DECIDE_PROPOSALS) and tab is Tab.PENDING,
         "result": request.session.pop(RESULT_KEY, None),
     }
     return render(request, "rebalancer/work_list.html", context)
 
 
-@require_role(Role.ADVISOR)
+@require_permission(Permission.DECIDE_PROPOSALS)
 @require_POST
+@require_fresh_sign_in
 def approve_many(request: HttpRequest) -> HttpResponse:
     """Approve the chosen proposals one by one; what is refused says why, the rest stands."""
     user = get_signed_in_user(request)

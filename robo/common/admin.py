@@ -1,14 +1,14 @@
 """Django's admin, made safe for several firms: rows, choices and actions end at one's own firm.
 
-Every model says by which path it leads to its firm (`firm_path`). Who may do what follows from the
-role alone: admins of a firm, nobody else; there are no permission rows to get wrong.
+Every model says by which path it leads to its firm (`firm_path`) and which roles see it (`roles`):
+the firm's admins its reference data, its supervisors the clients' records. There are no permission
+rows to get wrong.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,17 +22,18 @@ else:
     ModelForm = forms.ModelForm
     ModelAdmin = admin.ModelAdmin
 
-ADMIN_ROLE = "ADMIN"
+ADMIN, SUPERVISOR = "ADMIN", "SUPERVISOR"
+EITHER = (ADMIN, SUPERVISOR)
 
 
-def is_admin(request: HttpRequest) -> bool:
-    """Return whether the person is an active admin of a firm."""
+def has_role(request: HttpRequest, roles: tuple[str, ...]) -> bool:
+    """Return whether the person is active and has one of these roles."""
     user: Any = request.user
-    return bool(user.is_authenticated and user.is_active and user.role == ADMIN_ROLE)
+    return bool(user.is_authenticated and user.is_active and user.role in roles)
 
 
 class EvenkeelAdminSite(admin.AdminSite):
-    """The admin behind our own sign-in; for everybody but admins it does not exist."""
+    """The admin behind our own sign-in; but for admins and supervisors it is not there."""
 
     site_header = "Evenkeel administration"
     site_title = "Evenkeel"
@@ -41,22 +42,22 @@ class EvenkeelAdminSite(admin.AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may enter."""
-        if request.user.is_authenticated and not is_admin(request):
+        if request.user.is_authenticated and not has_role(request, EITHER):
             raise Http404
-        return is_admin(request)
+        return has_role(request, EITHER)
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Send people to the one place where they sign in, which slows down guessing."""
-        if request.user.is_authenticated and not is_admin(request):
+        if request.user.is_authenticated and not has_role(request, EITHER):
             raise Http404
         wanted = request.GET.get("next", reverse("admin:index"))
         return redirect(f"{reverse('accounts:sign_in')}?{urlencode({'next': wanted})}")
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Sign out as everywhere else."""
-        return LogoutView.as_view()(request)
+        """Sign out as everywhere else: the form is sent on, as it is."""
+        return redirect("accounts:sign_out", preserve_request=True)
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -85,16 +86,17 @@ class FirmForm(ModelForm):
 
 
 class FirmScopedAdmin(ModelAdmin):
-    """Shows and offers only what belongs to the admin's own firm."""
+    """Shows and offers only what belongs to one's own firm, and to those roles only."""
 
     firm_path = "firm"
+    roles: tuple[str, ...] = (ADMIN,)
     form = FirmForm
     list_per_page = 50
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the firm's rows; lists, pages, actions and look-ups all begin here."""
-        if not is_admin(request):
+        if not has_role(request, self.roles):
             return super().get_queryset(request).none()
         user: Any = request.user
         return super().get_queryset(request).filter(**{self.firm_path: user.firm_id})
@@ -123,23 +125,23 @@ class FirmScopedAdmin(ModelAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Return whether this person sees the app at all."""
-        return is_admin(request)
+        return has_role(request, self.roles)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may look."""
-        return is_admin(request)
+        return has_role(request, self.roles)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may add a row."""
-        return is_admin(request)
+        return has_role(request, self.roles)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may change a row."""
-        return is_admin(request)
+        return has_role(request, self.roles)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether this person may delete a row."""
-        return is_admin(request)
+        return has_role(request, self.roles)
 
 
 class ReadOnlyAdmin(FirmScopedAdmin):
@@ -162,17 +164,19 @@ def show_records(
     model: type[Model],
     *columns: str,
     firm_path: str = "firm",
+    roles: tuple[str, ...] = (SUPERVISOR,),
     related: tuple[str, ...] = (),
     search: tuple[str, ...] = (),
     filters: tuple[str, ...] = (),
     hidden: tuple[str, ...] = (),
 ) -> None:
-    """Register a model for looking only.
+    """Register a model for looking only; for supervisors, unless said otherwise.
 
     `filters` must not name foreign keys: Django would list every firm's rows as choices.
     """
     settings = {
         "firm_path": firm_path,
+        "roles": roles,
         "list_display": columns,
         "list_select_related": related or False,
         "search_fields": search,

@@ -22,9 +22,23 @@ class Destination:
         return reverse(self.url_name, args=[household_id] if self.is_of_household else [])
 
 
+WORK_LIST = Destination("Work list", "rebalancer:work_list", "inbox")
+HOUSEHOLDS = Destination("Households", "rebalancer:households", "users")
+ORDERS = Destination("Orders", "rebalancer:orders", "orders")
+CONTROLS = Destination("Controls", "rebalancer:controls", "shield")
 JOURNAL = Destination("Journal", "accounts:journal", "ledger")
+PROOF = Destination("Proof of the journal", "accounts:journal_proof", "shield")
 MODELS = Destination("Models", "portfolios:models", "layers")
-IMPORT = Destination("Import", "portfolios:import_positions", "upload")
+POLICIES = Destination("Policies", "rebalancer:policies", "balance")
+SECURITIES = Destination("Securities", "portfolios:securities", "tag")
+ACTIONS = Destination("Corporate actions", "portfolios:actions", "calendar")
+BREAKS = Destination("Differences", "portfolios:breaks", "flag")
+PRICES = Destination("Prices", "portfolios:prices", "chart")
+PEOPLE = Destination("People", "accounts:people", "users")
+PROGRAMS = Destination("Programs", "accounts:tokens", "key")
+SECRETS = Destination("Secrets", "accounts:secrets", "key")
+SUPPORT = Destination("Support", "accounts:support", "lock")
+ADMIN = Destination("Admin", "admin:index", "settings")
 MARKET = Destination("Market", "rebalancer:market", "activity")
 NAVIGATION = {
     "CLIENT": (
@@ -32,27 +46,39 @@ NAVIGATION = {
         Destination("Risk profile", "accounts:risk_profile", "sliders", is_of_household=True),
         Destination("Activity", "accounts:journal", "clock"),
     ),
-    "ADVISOR": (
-        Destination("Work list", "rebalancer:work_list", "inbox"),
-        Destination("Households", "rebalancer:households", "users"),
-        Destination("Orders", "rebalancer:orders", "orders"),
+    "ADVISOR": (WORK_LIST, HOUSEHOLDS, ORDERS, BREAKS, CONTROLS, MODELS, PRICES, JOURNAL),
+    "SUPERVISOR": (
+        WORK_LIST,
+        HOUSEHOLDS,
+        ORDERS,
+        BREAKS,
+        CONTROLS,
         MODELS,
-        IMPORT,
+        POLICIES,
+        PRICES,
+        PEOPLE,
+        SUPPORT,
+        SECRETS,
         JOURNAL,
+        ADMIN,
     ),
+    "MODEL_ADMIN": (MODELS, SECURITIES, POLICIES, JOURNAL),
     "ADMIN": (
-        Destination("Overview", "rebalancer:work_list", "home"),
         MODELS,
-        Destination("Policies", "rebalancer:policies", "balance"),
-        Destination("Securities", "portfolios:securities", "tag"),
-        Destination("Prices", "portfolios:prices", "chart"),
-        IMPORT,
-        Destination("People", "accounts:people", "users"),
+        POLICIES,
+        CONTROLS,
+        SECURITIES,
+        ACTIONS,
+        PRICES,
+        Destination("Import", "portfolios:import_positions", "upload"),
+        PEOPLE,
+        PROGRAMS,
         JOURNAL,
-        Destination("Admin", "admin:index", "settings"),
+        ADMIN,
     ),
+    "OPERATOR": (CONTROLS, SUPPORT, HOUSEHOLDS, PROOF),
 }
-MARKET_MOVERS = ("ADVISOR", "ADMIN")
+MARKET_MOVERS = ("ADVISOR", "SUPERVISOR", "ADMIN")
 
 
 def deployment(request: HttpRequest) -> dict[str, Any]:
@@ -73,10 +99,19 @@ def deployment(request: HttpRequest) -> dict[str, Any]:
         "market_date": user.firm.simulated_date,
         "navigation": _build_navigation(destinations, household_id, request.path),
         "demo_market_url": reverse(MARKET.url_name) if moves_market else "",
+        # Asked for only by pages that have a frame to show it in.
+        "look_only": lambda: _find_look_only(user.firm),
         "user_links": [
-            {"label": "Change password", "url": reverse("accounts:password"), "icon": "key"}
+            {"label": "Security", "url": reverse("mfa_index"), "icon": "shield"},
+            {"label": "Change password", "url": reverse("accounts:password"), "icon": "key"},
         ],
     }
+
+
+def _find_look_only(firm: Any) -> Any:
+    """Return the firm's stop after a restore from backup, or None while it may act."""
+    stop = getattr(firm, "look_only", None)
+    return stop if stop is not None and stop.is_on else None
 
 
 def _build_navigation(

@@ -1,32 +1,17 @@
-"""Signing in: the case of the address, equal answers, growing waits, and a cache that is gone."""
-
-import logging
-import threading
-from datetime import UTC, datetime
+"""Signing in: the case of the address, equal answers, the demo, and the way in for the first."""
 
 import pytest
-import time_machine
-from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import RequestFactory
 from django.urls import reverse
-from redis.exceptions import ConnectionError as RedisGone
 
 from accounts.domain.roles import Role
 from accounts.models import Firm, User
 from accounts.operations import users
 from accounts.queries.people import get_service_user
-from accounts.views import throttle
 from tests.people import PASSWORD, make_firm, make_user
 
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SIGN_IN = "/sign-in/"
-
-
-@pytest.fixture(autouse=True)
-def _empty_cache():
-    cache.clear()
 
 
 @pytest.fixture
@@ -77,89 +62,6 @@ def test_nonsense_in_place_of_an_address_is_only_a_failed_attempt(db, client, em
     answer = client.post(SIGN_IN, {"username": email, "password": "x"})
     assert answer.status_code == 200
     assert "_auth_user_id" not in client.session
-
-
-@pytest.mark.parametrize("email", ["mixed.case@example.com", "nobody@example.com"])
-def test_each_further_miss_waits_twice_as_long_known_or_not(advisor, client, email):
-    with time_machine.travel(NOW, tick=False) as clock:
-        for _ in range(throttle.FREE_ATTEMPTS + 1):
-            assert attempt(client, email, "wrong").status_code == 200
-        for wait_seconds in (15, 30, 60):
-            stopped = attempt(client, email, PASSWORD)
-            assert stopped.status_code == 429
-            assert wait_seconds <= int(stopped["Retry-After"]) <= wait_seconds + 1
-            assert "Too many attempts" in stopped.content.decode()
-            clock.shift(wait_seconds)
-            # The cache counts its own seconds; the wait has passed by the clock that we told it.
-            cache.delete(throttle._key(email, "127.0.0.1") + ":wait")
-            assert attempt(client, email, "wrong").status_code == 200
-
-
-def test_a_wait_holds_for_one_address_only_and_ends_with_the_right_password(advisor, client):
-    with time_machine.travel(NOW, tick=False):
-        for _ in range(throttle.FREE_ATTEMPTS + 1):
-            attempt(client, advisor.email, "wrong")
-        assert attempt(client, advisor.email.upper(), PASSWORD).status_code == 429
-        elsewhere = attempt(client, advisor.email, PASSWORD, REMOTE_ADDR="203.0.113.9")
-        assert elsewhere.status_code == 302
-    client.logout()
-    for _ in range(3):
-        for _ in range(throttle.FREE_ATTEMPTS - 1):
-            attempt(client, advisor.email, "wrong", REMOTE_ADDR="203.0.113.10")
-        right = attempt(client, advisor.email, PASSWORD, REMOTE_ADDR="203.0.113.10")
-        assert right.status_code == 302
-        client.logout()
-
-
-def test_parallel_guesses_do_not_slip_through():
-    outcomes = []
-    gate = threading.Barrier(20)
-
-    def guess():
-        gate.wait()
-        outcomes.append(
-            throttle.register_attempt(email="a@example.com", address="192.0.2.1", now=NOW)
-        )
-
-    threads = [threading.Thread(target=guess) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(wait == 0 for wait in outcomes) == throttle.FREE_ATTEMPTS + 1
-
-
-def test_without_the_cache_people_still_get_in_and_it_is_logged(
-    advisor, client, monkeypatch, caplog
-):
-    def gone(*args, **kwargs):
-        raise RedisGone("connection refused")
-
-    for name in ("get", "add", "incr", "delete_many"):
-        monkeypatch.setattr(cache, name, gone)
-    with caplog.at_level(logging.ERROR, logger="accounts.views.throttle"):
-        assert attempt(client, advisor.email, PASSWORD).status_code == 302
-    assert "not being slowed down" in caplog.text
-
-
-def test_a_fault_of_our_own_is_not_taken_for_a_missing_cache(monkeypatch):
-    monkeypatch.setattr(throttle, "_register", lambda key, now: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        throttle.register_attempt(email="a@example.com", address="192.0.2.1", now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("proxy_header", "forwarded", "address"),
-    [
-        (None, "198.51.100.1", "127.0.0.1"),
-        (("HTTP_X_FORWARDED_PROTO", "https"), "198.51.100.1, 203.0.113.5", "203.0.113.5"),
-        (("HTTP_X_FORWARDED_PROTO", "https"), "", "127.0.0.1"),
-    ],
-)
-def test_only_our_own_proxy_is_believed_about_addresses(settings, proxy_header, forwarded, address):
-    settings.SECURE_PROXY_SSL_HEADER = proxy_header
-    request = RequestFactory().get("/", HTTP_X_FORWARDED_FOR=forwarded)
-    assert throttle.get_address(request) == address
 
 
 def test_the_way_back_never_leads_to_another_site(advisor, client):

@@ -16,12 +16,14 @@ RELATIONS = ("client", "advisor", "colleague", "unassigned", "other_client", "ad
 STRANGERS = ("stranger_client", "stranger_advisor", "stranger_admin")
 # In the order of RELATIONS, then STRANGERS, then nobody at all.
 EVERYBODY = (200,) * 9 + (401,)
-OF_HOUSEHOLD = (200, 200, 200, 404, 404, 200, 404, 404, 404, 401)
+# An admin knows a household by name and sees nothing of what is inside.
+OF_PROFILE = (200, 200, 200, 404, 404, 200, 404, 404, 404, 401)
+OF_HOUSEHOLD = (200, 200, 200, 404, 404, 404, 404, 404, 404, 401)
 STAFF = (404, 200, 200, 200, 404, 200, 404, 200, 200, 401)
 STAFF_OF_FIRM = (404, 200, 200, 200, 404, 200, 404, 404, 404, 401)
 NOBODY = (404,) * 9 + (401,)
 # None: the call changes things, and a test of its own makes it.
-DECIDERS = (403, None, None, 404, 404, 403, 404, 404, 404, 401)
+DECIDERS = (403, None, None, 404, 404, 404, 404, 404, 404, 401)
 PRICERS = (404, 403, 403, 403, 404, None, 404, 403, None, 401)
 
 
@@ -44,21 +46,27 @@ class Route:
         }
 
 
+CASH = {"amount": "1.00"}
 SEEN = {"content_hash": "0" * 64, "note": "no"}
 ROUTES = {
     "me": Route("v1/me/", EVERYBODY),
     "households": Route("v1/households/", EVERYBODY, is_list=True),
-    "household": Route("v1/households/{household}/", OF_HOUSEHOLD),
+    "household": Route("v1/households/{household}/", OF_PROFILE),
     "accounts": Route("v1/accounts/", EVERYBODY, is_list=True),
     "account": Route("v1/accounts/{account}/", OF_HOUSEHOLD),
     "holdings": Route("v1/accounts/{account}/holdings/", OF_HOUSEHOLD),
-    "checks": Route("v1/accounts/{account}/checks/", OF_HOUSEHOLD, is_list=True),
+    "checks": Route("v1/accounts/{account}/checks/", OF_HOUSEHOLD, DECIDERS, {}, is_list=True),
+    "deposits": Route("v1/accounts/{account}/deposits/", (), DECIDERS, CASH),
+    "withdrawals": Route("v1/accounts/{account}/withdrawals/", (), DECIDERS, CASH),
     "proposals": Route("v1/proposals/", EVERYBODY, is_list=True),
     "proposal": Route("v1/proposals/{proposal}/", OF_HOUSEHOLD),
     "approve": Route("v1/proposals/{proposal}/approve/", (), DECIDERS, SEEN),
     "reject": Route("v1/proposals/{proposal}/reject/", (), DECIDERS, SEEN),
     "remove_trades": Route("v1/proposals/{proposal}/remove-trades/", (), DECIDERS, {"trades": []}),
     "orders": Route("v1/orders/", EVERYBODY, is_list=True),
+    # Nothing is named, so nobody who may stop something stops anything.
+    "switches": Route("v1/switches/", EVERYBODY, (400,) * 9 + (401,), {}, is_list=True),
+    "limits": Route("v1/limits/", STAFF),
     "solve": Route("v1/solve/", (), EVERYBODY, CASE_SHOWN),
     "prices": Route("v1/prices/", STAFF, PRICERS, [], is_list=True),
     "price_history": Route("v1/prices/{symbol}/", STAFF_OF_FIRM, is_list=True),

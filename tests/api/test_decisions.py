@@ -9,6 +9,7 @@ from rebalancer import models
 from rebalancer.domain.lifecycle import ProposalStatus
 from robo.common import clock
 from tests.api.cast import HEAVY, OLD, V1, approve, post, read_errors, sign_in
+from tests.people import enter
 
 
 @pytest.fixture
@@ -193,6 +194,7 @@ def test_removing_every_trade_is_refused_in_the_end(cast, advisor):
 
 def test_a_late_approval_is_a_conflict(cast, advisor, monkeypatch):
     monkeypatch.setattr(clock, "now", lambda: cast.proposal.expires_at + timedelta(seconds=1))
+    enter(advisor, cast.people["advisor"])
     response = approve(advisor, cast.proposal)
     assert response.status_code == 409
     assert "expired" in response.json()["errors"][0]["detail"]

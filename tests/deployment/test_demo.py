@@ -20,6 +20,7 @@ from robo.processes import Child, command_line
 from robo.supervisor import Demo, DemoError, write_demo_env
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PROGRAMS = ("paper_broker", "gunicorn", "worker", "beat", "postgres -D", "redis-server")
 
 
 def free_port() -> int:
@@ -201,7 +202,7 @@ class RunningDemo:
         for pid, parent in (map(int, line.split()) for line in listing.stdout.splitlines()):
             if parent == self.process.pid:
                 line = " ".join(command_line(pid))
-                for program in ("gunicorn", "worker", "beat", "postgres -D", "redis-server"):
+                for program in PROGRAMS:
                     if program in line:
                         found.setdefault(program.split()[0], pid)
         return found

@@ -33,8 +33,8 @@ def test_holders_are_paid_once(capsys):
     ("symbol", "ex_date", "amount", "said"),
     [
         ("NOPE", "2026-11-19", "1", "NOPE is not one of the securities"),
-        ("USTM", "2026-11-01", "1", "2026-11-01 is not within 5 days"),
-        ("USTM", "2026-11-21", "1", "2026-11-21 is not within 5 days"),
+        ("USTM", "2025-11-01", "1", "2025-11-01 is not within 366 days"),
+        ("USTM", "2026-11-21", "1", "2026-11-21 is not within 366 days"),
         ("USTM", "2026-11-19", "nan", "nan is not an amount"),
         ("USTM", "2026-11-19", "-1", "-1 is not an amount"),
         ("USTM", "2026-11-19", "1e400", "1e400 is not an amount"),

@@ -13,7 +13,7 @@ from portfolios import models
 from portfolios.domain.kinds import Side
 from portfolios.domain.lots import OpeningLot
 from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step, round_money
-from portfolios.operations import books, rebuilding
+from portfolios.operations import books, dividends, rebuilding
 from portfolios.queries.books import check_books
 from portfolios.queries.taxes import load_tax_standing
 from robo.common.errors import Conflict, Refused
@@ -131,9 +131,9 @@ class Clerk:
     def book_dividend(self, _account_id):
         security = self.dice.choice(self.securities)
         rate = self.amount(2)
-        day = date.fromordinal(DAY.toordinal() + self.dice.randint(0, 5000))
+        day = date.fromordinal(DAY.toordinal() + self.dice.randint(1, 5000))
         for _ in range(2):  # a repeat pays nothing
-            books.book_dividend(
+            dividends.book_dividend(
                 security_id=security.pk, ex_date=day, amount_per_share=rate, currency="USD"
             )
         for account_id in self.cash:

@@ -104,7 +104,7 @@ TAMPERING = {
     ),
     "a disposal's quantity": (
         "UPDATE portfolios_disposal SET quantity = quantity + 1 WHERE entry_id = {sale}",
-        "disposals differ from their entry",
+        "lots differ from their entry",
     ),
     "a disposal's proceeds": (
         "UPDATE portfolios_disposal SET proceeds = proceeds - 1 WHERE entry_id = {sale}",
@@ -120,7 +120,7 @@ TAMPERING = {
     ),
     "no disposal": (
         "DELETE FROM portfolios_disposal WHERE entry_id = {sale}",
-        "disposals differ from their entry",
+        "lots differ from their entry",
     ),
 }
 
@@ -148,7 +148,7 @@ def ids(admin):
 
 def tamper(statements):
     """Run SQL as the owner of the tables, who can switch their triggers off."""
-    tables = ("journalentry", "transfer", "disposal")
+    tables = ("journalentry", "transfer", "disposal", "lotadjustment", "break")
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in tables:

@@ -216,7 +216,7 @@ def test_a_transfer_goes_somewhere():
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)
 
 
-def judge(*quotes, latest=None, market_date=WEDNESDAY, jump_max="0.25"):
+def judge(*quotes, latest=None, market_date=WEDNESDAY, jump_max="0.25", actions=None):
     """Return (believed as {(symbol, day): price}, refused as [(quoted, reason)])."""
     good, bad = validate_quotes(
         quotes=[Quote(*quote) for quote in quotes],
@@ -224,6 +224,7 @@ def judge(*quotes, latest=None, market_date=WEDNESDAY, jump_max="0.25"):
         latest=latest or {},
         market_date=market_date,
         jump_max=D(jump_max),
+        actions=actions or {},
     )
     believed = {(quote.symbol, quote.price_date): quote.price for quote in good}
     return believed, [(row.quote.quoted, row.reason) for row in bad]

@@ -17,21 +17,24 @@ from tests.portfolios.world import TODAY, sign_in
 
 pytestmark = pytest.mark.django_db
 
-STAFF, ADMIN, HOUSE = {"admin", "advisor"}, {"admin"}, {"advisor", "client"}
+EVERYONE = ("admin", "advisor", "author", "supervisor", "client")
+ADMIN, AUTHOR, HOUSE = {"admin"}, {"author"}, {"advisor", "supervisor", "client"}
+STAFF = {"admin", "advisor", "author", "supervisor"}
+MARKET = {"admin", "advisor", "supervisor"}
 PAGES = {
     "models": STAFF,
     "model": STAFF,
     "model_version": STAFF,
-    "model_create": ADMIN,
-    "model_draft": ADMIN,
+    "model_create": AUTHOR,
+    "model_draft": AUTHOR,
     "risk_mapping": ADMIN,
     "securities": STAFF,
     "security": STAFF,
     "security_create": ADMIN,
     "security_edit": ADMIN,
-    "prices": ADMIN,
-    "refused_prices": ADMIN,
-    "import_positions": STAFF,
+    "prices": MARKET,
+    "refused_prices": MARKET,
+    "import_positions": ADMIN,
     "import_prices": ADMIN,
     "wishes": HOUSE,
 }
@@ -53,7 +56,7 @@ def address(world, name):
 def test_a_page_exists_for_those_it_is_for_and_for_nobody_else(client, world, name):
     url = address(world, name)
     assert client.get(url).status_code == 302, "a stranger is asked to sign in"
-    for who in ("admin", "advisor", "client"):
+    for who in EVERYONE:
         status = sign_in(client, getattr(world, who)).get(url).status_code
         assert status == (200 if who in PAGES[name] else 404), who
     if any(part in url for part in (str(world.model.public_id), str(world.vti.public_id))):
@@ -63,18 +66,19 @@ def test_a_page_exists_for_those_it_is_for_and_for_nobody_else(client, world, na
         assert sign_in(client, stranger_advisor).get(url).status_code == 404
 
 
-def test_changes_are_open_to_the_firms_admins_only(client, world):
+def test_each_change_is_open_to_one_role_only(client, world):
     version = [world.model.public_id, 1]
-    posts = [
-        reverse("portfolios:model_submit", args=version),
-        reverse("portfolios:model_return", args=version),
-        reverse("portfolios:model_publish", args=version),
-        reverse("portfolios:release_price", args=[world.refused.pk]),
-    ]
-    for url in posts:
-        for user in (world.advisor, world.client, world.stranger):
-            assert sign_in(client, user).post(url, {"reason": "x"}).status_code == 404
-        assert sign_in(client, world.admin).get(url).status_code == 405
+    posts = {
+        reverse("portfolios:model_submit", args=version): "author",
+        reverse("portfolios:model_publish", args=version): "admin",
+        reverse("portfolios:release_price", args=[world.refused.pk]): "supervisor",
+    }
+    for url, role in posts.items():
+        for who in (*EVERYONE, "stranger"):
+            if who != role:
+                answer = sign_in(client, getattr(world, who)).post(url, {"reason": "x"})
+                assert answer.status_code == 404, (url, who)
+        assert sign_in(client, getattr(world, role)).get(url).status_code == 405
     assert models.Price.objects.count() == 1
 
 
@@ -104,11 +108,12 @@ def test_changes_leave_their_trace(client, world):
             "half_spread_bps": "2",
         },
     )
+    sign_in(client, world.supervisor)
     client.post(reverse("portfolios:release_price", args=[world.refused.pk]), {"reason": "sure"})
     entries = AuditEntry.objects.order_by("pk")[before:]
     assert [(entry.action, entry.actor) for entry in entries] == [
         ("portfolios.security.created", world.admin),
-        ("portfolios.price.released", world.admin),
+        ("portfolios.price.released", world.supervisor),
     ]
 
 

@@ -113,8 +113,8 @@ def test_prices_show_their_age_and_what_is_missing(client, world):
     ]
 
 
-def test_a_refused_jump_is_believed_on_an_admins_word(client, world):
-    sign_in(client, world.admin)
+def test_a_refused_jump_is_believed_on_a_supervisors_word(client, world):
+    sign_in(client, world.supervisor)
     url = reverse("portfolios:release_price", args=[world.refused.pk])
     assert "Say why" in client.post(url, {"reason": ""}, follow=True).content.decode()
     page = client.post(url, {"reason": "checked with the fund"}, follow=True).content.decode()

@@ -23,6 +23,8 @@ class World:
         self.admin = make_user(self.firm, Role.ADMIN)
         self.reviewer = make_user(self.firm, Role.ADMIN)
         self.advisor = make_user(self.firm, Role.ADVISOR)
+        self.author = make_user(self.firm, Role.MODEL_ADMIN)
+        self.supervisor = make_user(self.firm, Role.SUPERVISOR)
         self.household = make_household(self.firm, "Reed", advisor=self.advisor)
         self.other_household = make_household(self.firm, "Stone")
         self.client = make_client(self.household)

@@ -39,6 +39,9 @@ class Scene:
             "client": self.client,
             "advisor": self.world.advisor,
             "admin": self.world.admin,
+            "supervisor": people.make_user(self.world.firm, Role.SUPERVISOR),
+            "model admin": people.make_user(self.world.firm, Role.MODEL_ADMIN),
+            "operator": people.make_user(self.world.firm, Role.OPERATOR),
             "unassigned": people.make_user(self.world.firm),
             "other client": self.other_client,
             "other firm": self.stranger,
@@ -64,7 +67,7 @@ def make_scene(**policy_terms: object) -> Scene:
 def browser(user: User) -> Client:
     """Return a browser in which `user` is signed in."""
     client = Client()
-    client.force_login(user)
+    people.enter(client, user)
     return client
 
 

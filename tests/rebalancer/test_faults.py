@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db.models import Q
+from django.db.models import F, Q
 
 from portfolios import models as facts
 from portfolios.operations import books, rebuilding
@@ -15,15 +15,19 @@ from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.brokers import paper
 from rebalancer.brokers.port import BrokerOrder, BrokerStatus, BrokerUnavailable, Execution
+from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import CLOSED_ORDER, OPEN_PROPOSAL, OrderStatus, ProposalStatus
-from rebalancer.operations import cash, fills, orders
+from rebalancer.operations import cash, orders
+from rebalancer.operations.connections import get_paper_broker
+from rebalancer.operations.execution import allocation, completing, reports, sending
 from rebalancer.queries.proof import check_orders
-from tests.rebalancer.world import DAY, NOW, make_world
+from tests.rebalancer.world import DAY, NOW, expire_leases, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 D = Decimal
 OLD = date(2020, 1, 2)
-LATER = timedelta(minutes=5)  # longer than any lease
+LATER = timedelta(minutes=5)
+PAPER = BrokerKind.PAPER
 
 
 class Crash(Exception):
@@ -51,9 +55,11 @@ def drain(now):
     is_open = Q(status__in=OPEN_PROPOSAL - {ProposalStatus.PENDING})
     for _ in range(15):
         now += LATER
+        expire_leases()
         orders.resolve_unknown_orders(now=now)
         orders.submit_orders(now=now)
         orders.poll_broker(now=now)
+        orders.end_sessions(now=now)
         if not models.Proposal.objects.filter(is_open).exists():
             return
     pytest.fail("an hour and a quarter was not enough")
@@ -63,22 +69,25 @@ def assert_converged(world):
     """Everything sent is closed, the broker's record is ours, and all books agree."""
     assert check_books(world.firm.pk) == []
     assert check_orders(world.firm.pk) == []
-    sent = models.Order.objects.exclude(submitted_at=None)
-    assert not models.Order.objects.exclude(status__in=CLOSED_ORDER).exists()
-    broker = orders.get_broker()
+    sent = models.Slice.objects.exclude(submitted_at=None)
+    for table in (models.Order, models.Block, models.Slice):
+        assert not table.objects.exclude(status__in=CLOSED_ORDER).exists()
+    broker = get_paper_broker()
     assert broker.count_orders() == sent.count()
-    theirs = broker.get_orders([order.client_order_id for order in sent])
-    for order in sent:
-        known = theirs[order.client_order_id]
-        assert known.filled_quantity == order.filled_quantity
+    theirs = broker.get_orders([row.client_order_id for row in sent])
+    for row in sent:
+        known = theirs[row.client_order_id]
+        assert known.filled_quantity == row.filled_quantity
         assert {e.fill_id for e in known.executions} == set(
-            order.fills.values_list("broker_fill_id", flat=True)
+            row.executions.values_list("execution_id", flat=True)
         )
+    # Everything that was shared out, the broker has heard of.
+    assert not models.Block.objects.exclude(allocation_sent=F("allocation_number")).exists()
     assert not models.Proposal.objects.filter(
         status__in=OPEN_PROPOSAL - {ProposalStatus.PENDING}
     ).exists()
     assert rebuilding.rebuild_totals(firm_id=world.firm.pk) == 0
-    assert fills.rebuild_orders(firm_id=world.firm.pk) == 0
+    assert completing.rebuild_orders(firm_id=world.firm.pk) == 0
 
 
 def crashing(function, *, at_call, before, error=Crash):
@@ -102,12 +111,16 @@ def crashing(function, *, at_call, before, error=Crash):
 POINTS = {
     "sending": (paper.PaperBroker, "submit"),
     "asking": (paper.PaperBroker, "get_orders"),
-    "claiming": (orders, "_claim_orders"),
-    "recording": (orders, "record_answers"),
-    "booking": (books, "book_fills"),
-    "completing": (orders, "complete_proposals"),
     "beginning": (orders, "begin_executions"),
-    "audit": (fills, "audit_orders"),
+    "forming": (orders, "form_blocks"),
+    "claiming": (sending, "_claim"),
+    "renewing": (sending, "_renew_lease"),
+    "recording": (sending, "record_answers"),
+    "sharing out": (allocation, "book_changes"),
+    "booking": (books, "book_fills"),
+    "audit": (allocation, "audit_orders"),
+    "telling": (paper.PaperBroker, "allocate"),
+    "completing": (orders, "complete_proposals"),
 }
 
 
@@ -138,7 +151,7 @@ def test_a_broker_that_does_not_answer_is_asked_before_anything_is_sent_again(mo
         )
         patch.setattr(paper.PaperBroker, "submit", submit)
         orders.submit_orders(now=NOW)
-        [unknown] = models.Order.objects.filter(status=OrderStatus.SUBMITTING)
+        [unknown] = models.Slice.objects.filter(status=OrderStatus.SUBMITTING)
         # Inside its lease nobody touches it.
         assert orders.resolve_unknown_orders(now=NOW) == 0
         orders.submit_orders(now=NOW)
@@ -164,57 +177,68 @@ def test_buys_wait_while_the_outcome_of_a_sale_is_not_known(monkeypatch):
 def test_an_answer_seen_twice_or_late_changes_nothing():
     world = approved_world()
     orders.submit_orders(now=NOW)
-    broker = orders.get_broker()
-    names = list(models.Order.objects.values_list("client_order_id", flat=True))
+    broker = get_paper_broker()
+    names = list(models.Slice.objects.values_list("client_order_id", flat=True))
     early = broker.get_orders(names)
     while True:
         late = broker.get_orders(names)
         if late == broker.get_orders(names):
             break
     for answers in (late, early, late):
-        fills.record_answers(answers, now=NOW)
+        reports.record_answers(answers, broker=PAPER, now=NOW)
     drain(NOW)
-    fills.record_answers(late, now=NOW)
+    reports.record_answers(late, broker=PAPER, now=NOW)
     assert_converged(world)
 
 
 @pytest.mark.parametrize("status", [BrokerStatus.CANCELLED, BrokerStatus.REJECTED])
 def test_an_end_that_overtakes_its_fills_waits_for_them(status):
-    approved_world()
+    world = approved_world()
     orders.submit_orders(now=NOW)
-    sale = models.Order.objects.get(side="SELL")
+    sale = models.Slice.objects.get(block__side="SELL")
     part = Execution("X-1", D(2), D("99.98"), DAY)
     ended = BrokerOrder(sale.client_order_id, status, D(2), (), "ended")
-    fills.record_answers({sale.client_order_id: ended}, now=NOW)
+    reports.record_answers({sale.client_order_id: ended}, broker=PAPER, now=NOW)
     sale.refresh_from_db()
-    assert sale.status == OrderStatus.SUBMITTED  # two shares are sold that we know nothing of
-    if status is BrokerStatus.CANCELLED:
-        told = replace(ended, executions=(part,))
-        fills.record_answers({sale.client_order_id: told}, now=NOW)
-        sale.refresh_from_db()
-        assert (sale.status, sale.filled_quantity) == (OrderStatus.CANCELLED, 2)
+    # Two shares are sold that we know nothing of: nothing is shared out, nothing is released.
+    assert (sale.status, sale.broker_quantity) == (OrderStatus.SUBMITTED, 2)
+    assert allocation.allocate_blocks(now=NOW) == 0
+    told = replace(ended, executions=(part,))
+    reports.record_answers({sale.client_order_id: told}, broker=PAPER, now=NOW)
+    assert allocation.allocate_blocks(now=NOW) == 1
+    order = models.Order.objects.get(side="SELL")
+    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELLED, 2)
+    assert check_books(world.firm.pk) == []
+    assert check_orders(world.firm.pk) == []
 
 
 def test_a_fill_beyond_the_order_holds_up_no_other():
-    world = approved_world(2)
+    first, second = approved_world(), approved_world()
     orders.submit_orders(now=NOW)
-    first, second = models.Order.objects.filter(side="SELL").order_by("id")
+    over, plain = (models.Slice.objects.get(block__firm=w.firm) for w in (first, second))
     answers = {
-        order.client_order_id: BrokerOrder(
-            order.client_order_id,
-            BrokerStatus.WORKING,
+        row.client_order_id: BrokerOrder(
+            row.client_order_id,
+            BrokerStatus.FILLED,
             quantity,
-            (Execution(f"X-{order.pk}", quantity, D("99.98"), DAY),),
+            (Execution(f"X-{row.pk}", quantity, D("99.98"), DAY),),
         )
-        for order, quantity in ((first, first.quantity + 1), (second, second.quantity))
+        for row, quantity in ((over, over.quantity + 1), (plain, plain.quantity))
     }
-    assert fills.record_answers(answers, now=NOW) == 1
-    first.refresh_from_db()
-    second.refresh_from_db()
-    assert (first.filled_quantity, first.status) == (0, OrderStatus.SUBMITTED)
-    assert second.status == OrderStatus.FILLED
-    assert check_books(world.firm.pk) == []
-    assert check_orders(world.firm.pk) == []
+    assert reports.record_answers(answers, broker=PAPER, now=NOW) == 2
+    assert allocation.allocate_blocks(now=NOW) == 2
+    # Both are booked as ordered; the share too much is nobody's, and a person is told.
+    assert set(models.Order.objects.filter(side="SELL").values_list("status", flat=True)) == {
+        "FILLED"
+    }
+    [parked] = models.ParkedReport.objects.all()
+    assert "of an order of" in parked.reason
+    [broken] = facts.Break.objects.all()
+    assert (broken.kind, broken.account.firm) == ("OVERFILL", first.firm)
+    assert broken.their_quantity == broken.our_quantity - 1
+    for world in (first, second):
+        assert check_books(world.firm.pk) == []
+        assert check_orders(world.firm.pk) == []
 
 
 # --- The broker does less than was asked ----------------------------------------------------
@@ -267,12 +291,15 @@ def test_parts_of_an_order_cost_what_the_whole_would(monkeypatch):
     assert_converged(world)
     [proposal] = models.Proposal.objects.all()
     assert proposal.status == ProposalStatus.COMPLETED
-    assert models.Fill.objects.count() > models.Order.objects.count()
+    assert models.Execution.objects.count() > models.Order.objects.count()
+    # However many parts: one price, one booking.
+    assert models.Fill.objects.count() == models.Order.objects.count()
     assert facts.CashBalance.objects.get().amount == proposal.cash_after
 
 
 def test_cash_that_a_buy_under_way_will_take_cannot_be_withdrawn():
-    world = approved_world()
+    # What must stay by the policy is no part of what buys may take, up to their limit.
+    world = approved_world(cash_floor_amount=D("40"))
     while not models.Order.objects.filter(side="BUY", status=OrderStatus.SUBMITTED).exists():
         orders.submit_orders(now=NOW)
         orders.poll_broker(now=NOW)

@@ -30,7 +30,7 @@ from tests.rebalancer.test_faults import (
     drain,
     drifted_account,
 )
-from tests.rebalancer.world import DAY, NOW, make_world
+from tests.rebalancer.world import DAY, NOW, expire_leases, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 D = Decimal
@@ -180,8 +180,11 @@ class Day:
     """A random schedule of everything that people, workers and markets do, with crashes."""
 
     CRASHES = {
-        "send": ["beginning", "claiming", "sending", "recording", "completing"],
-        "poll": ["asking", "recording", "booking", "audit", "completing"],
+        "send": [
+            *("beginning", "forming", "claiming", "renewing", "sending", "recording"),
+            *("telling", "completing"),
+        ],
+        "poll": ["asking", "sharing out", "booking", "audit", "telling", "completing"],
         "sweep": ["asking"],
     }
 
@@ -226,7 +229,11 @@ class Day:
 
     def sweep(self):
         self.now += timedelta(seconds=self.dice.choice([1, 90]))
+        if self.dice.random() < 0.5:
+            expire_leases()
         orders.resolve_unknown_orders(now=self.now)
+        orders.end_sessions(now=self.now)
+        orders.review_orders(now=self.now)
 
     def move_cash(self):
         account = self.dice.choice(self.world.accounts)

@@ -15,9 +15,10 @@ from portfolios.queries.books import check_books
 from rebalancer import models, tasks
 from rebalancer.domain.lifecycle import CLOSED_ORDER, OPEN_PROPOSAL, OrderStatus
 from rebalancer.operations import orders
+from rebalancer.operations.connections import get_paper_broker
 from rebalancer.queries.proof import check_orders
 from robo.common import clock
-from tests.rebalancer.world import make_world
+from tests.rebalancer.world import expire_leases, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OLD = date(2020, 1, 2)
@@ -31,7 +32,6 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_proc
             "1000", lots=[("USTM", str(60 + number), "4000", OLD), ("BOND", "10", "900", OLD)]
         )
     world.look()
-    now = clock.now()
     for proposal in models.Proposal.objects.all():
         world.approve(proposal)
     order_count = models.Order.objects.count()
@@ -52,15 +52,15 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_proc
             worker.kill9()
             kills += 1
             # What it had claimed is looked up once its lease is over: do not wait for that.
-            models.Order.objects.filter(status=OrderStatus.SUBMITTING).update(lease_until=now)
+            expire_leases()
             worker.start(**broker_path)
 
     assert kills == KILLS
     assert models.Order.objects.count() == order_count
     # The worker's broker rejects one order in a hundred; every other one is filled in full.
     assert not models.Order.objects.exclude(status__in=CLOSED_ORDER).exists()
-    sent = models.Order.objects.filter(submitted_at__isnull=False)
-    assert orders.get_broker().count_orders() == sent.count()
+    sent = models.Slice.objects.filter(submitted_at__isnull=False)
+    assert get_paper_broker().count_orders() == sent.count()
     assert check_books(world.firm.pk) == []
     assert check_orders(world.firm.pk) == []
 
@@ -82,19 +82,19 @@ def test_a_worker_killed_between_the_broker_and_the_books_is_made_up_for(
     worker.start(**broker_path, PYTHONPATH=path)
     tasks.submit_orders.delay()
     deadline = time.monotonic() + 30
-    while not orders.get_broker().count_orders():
+    while not get_paper_broker().count_orders():
         assert time.monotonic() < deadline, worker.log()[-3000:]
         time.sleep(0.05)
     worker.kill9()
-    assert models.Order.objects.filter(status=OrderStatus.SUBMITTING).exists()
+    assert models.Slice.objects.filter(status=OrderStatus.SUBMITTING).exists()
     assert not models.Fill.objects.exists()
 
-    taken = orders.get_broker().count_orders()
-    models.Order.objects.filter(status=OrderStatus.SUBMITTING).update(lease_until=clock.now())
+    taken = get_paper_broker().count_orders()
+    expire_leases()
     orders.resolve_unknown_orders(now=clock.now())
-    assert orders.get_broker().count_orders() == taken
+    assert get_paper_broker().count_orders() == taken
     world.trade(now=clock.now())
-    assert orders.get_broker().count_orders() == models.Order.objects.count()
+    assert get_paper_broker().count_orders() == models.Slice.objects.count()
     assert not models.Order.objects.exclude(status=OrderStatus.FILLED).exists()
     assert check_books(world.firm.pk) == []
     assert check_orders(world.firm.pk) == []

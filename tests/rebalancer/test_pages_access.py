@@ -7,28 +7,34 @@ import time_machine
 from django.test import Client
 from django.urls import reverse
 
+from accounts.domain.roles import Role
 from rebalancer.domain.lifecycle import ProposalStatus
+from tests import people
 from tests.rebalancer.browsing import browser, get, make_scene, text_of
 from tests.rebalancer.world import NOW
 
 pytestmark = pytest.mark.django_db
-EVERYBODY = {"client", "advisor", "admin"}
-STAFF = {"advisor", "admin", "unassigned"}
+EVERYBODY = {"client", "advisor", "supervisor"}
+ADVISERS = {"advisor", "unassigned", "supervisor"}
+# Operators have the lists too, but nothing is in them without a look that was allowed.
+BOOK = ADVISERS | {"operator"}
+RULES = ADVISERS | {"admin", "model admin"}
+MOVERS = ADVISERS | {"admin"}
 
 # name of the page, which row it is about, who may open it
 PAGES = [
-    ("work_list", None, STAFF | {"other firm"}),
-    ("households", None, STAFF | {"other firm"}),
-    ("orders", None, STAFF | {"other firm"}),
-    ("policies", None, STAFF | {"other firm"}),
+    ("work_list", None, BOOK),
+    ("households", None, BOOK),
+    ("orders", None, BOOK),
+    ("policies", None, RULES | {"other firm"}),
     ("add_policy", None, {"admin", "other firm"}),
-    ("market", None, STAFF),
+    ("market", None, MOVERS),
     ("household", "household", EVERYBODY),
     ("account", "account", EVERYBODY),
     ("cash_preview", "account", {"client", "advisor"}),
     ("proposal", "proposal", EVERYBODY),
-    ("policy", "policy", STAFF),
-    ("publish_preview", "version", STAFF),
+    ("policy", "policy", RULES),
+    ("publish_preview", "version", RULES),
 ]
 
 
@@ -76,16 +82,16 @@ def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(scene):
 
 
 ACTIONS = [
-    ("decide", "proposal", {"client", "advisor", "admin"}),
+    ("decide", "proposal", {"advisor", "supervisor"}),
     ("remove_trades", "proposal", {"advisor"}),
     ("deposit", "account", {"client", "advisor"}),
     ("withdraw", "account", {"client", "advisor"}),
     ("add_cash_need", "account", {"client", "advisor"}),
     ("look_now", "account", {"advisor"}),
-    ("approve_many", None, {"advisor", "unassigned"}),
+    ("approve_many", None, {"advisor", "unassigned", "supervisor"}),
     ("assign_policy", "policy", {"admin"}),
     ("explain_policy", None, {"admin", "other firm"}),
-    ("move_market", None, STAFF),
+    ("move_market", None, MOVERS),
 ]
 
 
@@ -118,8 +124,9 @@ def test_a_client_never_sees_what_came_to_nothing(scene, status):
 
 
 def test_lists_hold_nothing_of_another_firm(scene):
+    supervisor = people.make_user(scene.stranger.firm, Role.SUPERVISOR)
     for name in ("work_list", "households", "orders", "policies"):
-        page = text_of(get(scene.stranger, name))
+        page = text_of(get(supervisor, name))
         assert scene.world.household.name not in page, name
         assert scene.world.policy.name not in page, name
 

@@ -286,7 +286,7 @@ def test_what_makes_no_sense_is_said_and_changes_nothing(scene, values, message)
 
 
 def test_only_an_advisor_of_the_household_may_ask_or_use(scene):
-    may_look = {"advisor", "admin"}
+    may_look = {"advisor", "supervisor"}
     for who, user in scene.people().items():
         for name in ("alternatives", "what_if"):
             status = get(user, name, scene.proposal.public_id, mode="BUY_ONLY").status_code

@@ -12,6 +12,7 @@ from rebalancer import models
 from rebalancer.domain.kinds import CheckStatus
 from rebalancer.domain.lifecycle import OrderStatus, ProposalStatus
 from rebalancer.operations import approvals, orders, proposals
+from rebalancer.operations.connections import get_paper_broker
 from rebalancer.queries.proof import check_orders
 from robo.common.errors import Conflict, NotAllowed
 from tests.rebalancer.world import NOW, make_world
@@ -136,7 +137,7 @@ def test_an_approval_lapses_when_prices_move_before_anything_is_sent():
     proposal = models.Proposal.objects.get()
     assert proposal.status == ProposalStatus.EXPIRED
     assert set(proposal.orders.values_list("status", flat=True)) == {OrderStatus.CANCELLED}
-    assert orders.get_broker().count_orders() == 0
+    assert get_paper_broker().count_orders() == 0
 
 
 def actions_of(proposal):

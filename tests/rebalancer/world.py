@@ -125,6 +125,11 @@ class World:
             orders.poll_broker(now=now)
 
 
+def expire_leases() -> None:
+    """Let every lease of a sender pass; they count by the database's clock."""
+    rows.Slice.objects.filter(lease_until__isnull=False).update(lease_until=NOW)
+
+
 def make_world(*, name: str = "", **policy_terms: Any) -> World:
     """Return a firm with two advisors, a published model, prices of `DAY`, and a daily policy."""
     firm = people.make_firm(name, price_source=PriceSourceKind.SIMULATED)

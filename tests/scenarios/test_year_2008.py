@@ -20,6 +20,7 @@ from portfolios.domain.lots import OpeningLot
 from portfolios.domain.pricing import Quote
 from portfolios.models import CashBalance, Disposal, Holding, JournalEntry
 from portfolios.operations import books, models, prices, securities
+from portfolios.operations.dividends import book_dividend
 from portfolios.queries.books import check_books
 from rebalancer import models as rows
 from rebalancer.domain.lifecycle import CLOSED_ORDER, ProposalStatus
@@ -75,6 +76,11 @@ def cost_of(quantity: Decimal, close: str, dice: Random) -> Decimal:
 
 def evening(day: date) -> datetime:
     return datetime.combine(day, time(23, 0), UTC)
+
+
+def morning(day: date) -> datetime:
+    """Return an instant shortly after the opening bell in New York, summer or winter."""
+    return datetime.combine(day, time(15, 0), UTC)
 
 
 class Year:
@@ -200,10 +206,12 @@ class Year:
         assert report.refused == ()
 
     def live(self, day: date, closes: dict[str, str], dividends: dict[str, Decimal]) -> None:
+        # What was approved last evening goes to market when it opens.
+        self.trade(day)
         now = evening(day)
         self.record(day, closes)
         for symbol, amount in dividends.items():
-            books.book_dividend(
+            book_dividend(
                 security_id=self.security_ids[symbol],
                 ex_date=day,
                 amount_per_share=amount,
@@ -222,8 +230,12 @@ class Year:
                 )
             except Refused as refused:
                 raise AssertionError(f"{day}: {refused}") from refused
+
+    def trade(self, day: date) -> None:
+        now = morning(day)
         while orders.submit_orders(now=now) + orders.poll_broker(now=now):
             pass
+        orders.end_sessions(now=evening(day))
 
 
 def test_a_year_of_real_prices_ends_with_books_that_check(settings, tmp_path, capsys):
@@ -234,6 +246,7 @@ def test_a_year_of_real_prices_ends_with_books_that_check(settings, tmp_path, ca
     year = Year(first_day, closes[first_day])
     for day in days:
         year.live(day, closes[day], dividends[day])
+    year.trade(date(2009, 1, 2))
 
     assert check_books(year.firm.pk) == []
     assert check_orders(year.firm.pk) == []

@@ -1,4 +1,4 @@
-"""Book a cash dividend to every account that holds a security, on what it holds now."""
+"""Book a cash dividend to every account that held a security before the ex-date."""
 
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from portfolios.management.choosing import choose_firm
-from portfolios.operations.books import book_dividend
+from portfolios.operations.dividends import book_dividend
 from portfolios.queries.books import get_market_date
 from portfolios.queries.prices import get_security_ids
 from robo.common import clock
 
-# Holdings of longer ago are not what is held now.
-EX_DATE_AGE = timedelta(days=5)
+# What is asked for longer after its day is more likely a slip of the year.
+EX_DATE_AGE = timedelta(days=366)
 AMOUNT_MAX = Decimal(10_000)
 
 
@@ -25,6 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("symbol")
         parser.add_argument("ex_date", type=date.fromisoformat, help="YYYY-MM-DD")
         parser.add_argument("amount", help="cash per share")
+        parser.add_argument("--pay-date", type=date.fromisoformat, help="without it the ex-date")
         parser.add_argument("--firm", help="name of the firm; not needed where there is one")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +39,9 @@ class Command(BaseCommand):
         if not market_date - EX_DATE_AGE <= ex_date <= market_date:
             days = EX_DATE_AGE.days
             raise CommandError(f"{ex_date} is not within {days} days before {market_date}")
+        pay_date = options["pay_date"] or ex_date
+        if not ex_date <= pay_date <= market_date:
+            raise CommandError(f"{pay_date} is not between {ex_date} and {market_date}")
         try:
             amount = Decimal(options["amount"])
         except InvalidOperation:
@@ -49,5 +53,6 @@ class Command(BaseCommand):
             ex_date=ex_date,
             amount_per_share=amount,
             currency=firm.currency,
+            pay_date=pay_date,
         )
         self.stdout.write(f"{symbol}: {amount} a share booked to {count} accounts")

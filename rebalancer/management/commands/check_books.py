@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.queries import people
 from portfolios.operations.rebuilding import rebuild_totals
 from portfolios.queries.books import check_books
-from rebalancer.operations.fills import rebuild_orders
+from rebalancer.operations.execution.completing import rebuild_orders
 from rebalancer.queries.proof import check_orders
 
 

@@ -1,14 +1,31 @@
 """The order blotter: every order that the reader may see, with its fills."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
+from portfolios.domain.money import ZERO
 from rebalancer import models
+from rebalancer.domain.blocks import share_out
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """An order as shown: while its block works, with the share that it has of it so far."""
+
+    order: models.Order
+    average_price: Decimal | None
+    # What was filled of a working block is shared out for good when the block is over.
+    provisional_quantity: Decimal
+
+    @property
+    def companion_count(self) -> int:
+        """Return how many other orders are traded together with this one."""
+        return len(self.order.block.statement) - 1 if self.order.block else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +62,7 @@ def list_orders(*, orders: QuerySet[models.Order], wanted: OrderFilter) -> Query
     if wanted.until_date:
         rows = rows.filter(created_at__date__lte=wanted.until_date)
     return (
-        rows.select_related("account__household", "security", "proposal")
+        rows.select_related("account__household", "security", "proposal", "block__security")
         .prefetch_related(Prefetch("fills", models.Fill.objects.order_by("id")))
         .order_by("-id")
     )
@@ -68,3 +85,28 @@ def count_orders(orders: QuerySet[models.Order]) -> Mapping[str, int]:
 def measure_average_price(order: models.Order) -> Decimal | None:
     """Return what a share came to on average, None before the first fill."""
     return order.filled_amount / order.filled_quantity if order.filled_quantity else None
+
+
+def describe_orders(orders: Iterable[models.Order]) -> list[OrderLine]:
+    """Return orders as lines; their blocks, with securities, are at hand."""
+    shares: dict[int, Mapping[str, Decimal]] = {}
+    lines = []
+    for order in orders:
+        block = order.block
+        provisional = ZERO
+        if block is not None and block.status in OPEN_ORDER and block.filled_quantity:
+            if block.pk not in shares:
+                shares[block.pk] = _share_so_far(block)
+            provisional = shares[block.pk].get(order.client_order_id, ZERO)
+        lines.append(OrderLine(order, measure_average_price(order), provisional))
+    return lines
+
+
+def _share_so_far(block: models.Block) -> Mapping[str, Decimal]:
+    parts = share_out(
+        ordered=[Decimal(quantity) for _name, quantity in block.statement],
+        share_step=block.security.share_step,
+        filled=block.filled_quantity,
+        value=block.filled_value,
+    )
+    return {name: part.quantity for (name, _q), part in zip(block.statement, parts, strict=True)}

@@ -15,6 +15,7 @@ from portfolios.queries import market
 from rebalancer import models
 from rebalancer.domain.lifecycle import OPEN_ORDER, ProposalStatus
 from rebalancer.queries.pages import words
+from rebalancer.queries.pages.orders import OrderLine, describe_orders
 from robo.common.templatetags import figures
 
 LIVE = (ProposalStatus.APPROVED, ProposalStatus.EXECUTING)
@@ -153,6 +154,7 @@ class Progress:
     status: str
     is_live: bool
     orders: tuple[models.Order, ...]
+    lines: tuple[OrderLine, ...]
     closed_count: int
     filled_share: float
 
@@ -336,18 +338,26 @@ def load_progress(proposal: models.Proposal) -> Progress:
     """Return a proposal's orders with their fills, sells first, in two queries."""
     orders = tuple(
         models.Order.objects.filter(proposal=proposal)
-        .select_related("security", "trade")
+        .select_related("security", "trade", "block__security")
         .prefetch_related(Prefetch("fills", models.Fill.objects.order_by("id")))
         .order_by("-side", "security__symbol")
     )
+    lines = tuple(describe_orders(orders))
     wanted = sum((order.quantity * order.trade.price for order in orders), ZERO)
-    filled = sum((order.filled_quantity * order.trade.price for order in orders), ZERO)
+    filled = sum(
+        (
+            (line.order.filled_quantity or line.provisional_quantity) * line.order.trade.price
+            for line in lines
+        ),
+        ZERO,
+    )
     closed_count = sum(order.status not in OPEN_ORDER for order in orders)
     is_done = bool(orders) and closed_count == len(orders)
     return Progress(
         status=proposal.status,
         is_live=proposal.status in LIVE,
         orders=orders,
+        lines=lines,
         closed_count=closed_count,
         filled_share=1.0 if is_done else float(filled / wanted) if wanted else 0.0,
     )

@@ -28,6 +28,11 @@ ENTRY_TITLES = {
     EntryKind.BUY: "Bought",
     EntryKind.SELL: "Sold",
     EntryKind.DIVIDEND: "Dividend",
+    EntryKind.REINVEST: "Dividend reinvested:",
+    EntryKind.SPLIT: "Split",
+    EntryKind.MERGER: "Bought out",
+    EntryKind.REVERSAL: "Taken back",
+    EntryKind.ADJUSTMENT: "Corrected with the custodian",
 }
 # Buys and sales are told as one rebalance, not one by one.
 _TOLD_ELSEWHERE = (EntryKind.BUY, EntryKind.SELL)

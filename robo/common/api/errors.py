@@ -33,6 +33,15 @@ class BodyTooLargeError(exceptions.APIException):
     default_detail = "The body is too large."
 
 
+class UnavailableError(exceptions.APIException):
+    """503: something that we cannot do without is out of reach."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = "Try again in a moment."
+    wait = 5
+
+
 def translate(error: Exception) -> Exception:
     """Return what the API raises in place of an operation's refusal; others stay as they are."""
     if isinstance(error, Conflict):

@@ -1,0 +1,112 @@
+"""Mail to the firm's people: a row in the transaction of what it tells of, sent afterwards."""
+
+import logging
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+from typing import Any
+
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from accounts import models
+from accounts.access import PeopleBackend, build_sign_in_path
+from accounts.domain.doors import MailKind
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 20
+TRIES_MAX = 8
+FIRST_DELAY_SECONDS = 30
+KEPT_DAYS = 30
+SUBJECTS = {
+    MailKind.PASSWORD_LINK: "A link to choose a new password",
+    MailKind.PASSWORD_CHANGED: "Your password was changed",
+    MailKind.LINK_MADE: "Your password was withdrawn",
+    MailKind.ADDRESS_CHANGED: "Your e-mail address for signing in was changed",
+    MailKind.SECOND_FACTOR_CHANGED: "Your second step for signing in was changed",
+    MailKind.SECOND_FACTOR_RESET: "Your second step for signing in was removed",
+    MailKind.RECOVERY_CODE_USED: "A recovery code was used",
+}
+
+
+def queue_mail(
+    *,
+    person_id: int | None,
+    kind: MailKind,
+    facts: dict[str, Any] | None = None,
+    address: str = "",
+) -> None:
+    """Ask for a mail to a person, to `address` if it is not the one they sign in with now.
+
+    Without a person the row is written all the same, and goes to nobody.
+    """
+    models.OutgoingMail.objects.create(
+        person_id=person_id, kind=kind, facts=facts or {}, address=address
+    )
+
+
+def send_mails(*, now: datetime) -> int:
+    """Send what is due, and return how many went out.
+
+    Each in a transaction of its own, its row locked: two workers never send the same mail. One that
+    went out just before a crash is sent once more.
+    """
+    sent = 0
+    for _ in range(BATCH_SIZE):
+        with transaction.atomic():
+            mail = (
+                models.OutgoingMail.objects.select_for_update(skip_locked=True, of=("self",))
+                .select_related("person__firm")
+                .filter(sent_at=None, next_try_at__lte=now, tries__lt=TRIES_MAX)
+                .order_by("next_try_at", "pk")
+                .first()
+            )
+            if mail is None:
+                break
+            sent += _send(mail, now)
+    return sent
+
+
+def purge_mails(*, now: datetime) -> int:
+    """Remove mails that were sent, or given up, long ago; return how many."""
+    old = models.OutgoingMail.objects.filter(asked_at__lt=now - timedelta(days=KEPT_DAYS))
+    return old.delete()[0]
+
+
+def _send(mail: models.OutgoingMail, now: datetime) -> bool:
+    if mail.person_id is None:
+        mail.delete()
+        return False
+    mail.tries += 1
+    mail.next_try_at = now + timedelta(seconds=FIRST_DELAY_SECONDS * 2**mail.tries)
+    message = _write(mail)
+    try:
+        if message is not None:
+            message.send()
+    except (OSError, SMTPException):
+        # The address stays out of the log.
+        logger.exception("Mail %d could not be sent; it was try %d", mail.pk, mail.tries)
+        mail.save(update_fields=["tries", "next_try_at"])
+        return False
+    mail.sent_at = now
+    mail.save(update_fields=["tries", "next_try_at", "sent_at"])
+    return message is not None
+
+
+def _write(mail: models.OutgoingMail) -> EmailMessage | None:
+    """Return the mail, or None when there is nobody who should get it."""
+    person = mail.person
+    if person is None or not PeopleBackend().user_can_authenticate(person):
+        return None
+    kind = MailKind(mail.kind)
+    context = {"person": person, "firm": person.firm, **mail.facts}
+    if kind == MailKind.PASSWORD_LINK:
+        # Made only now: a link in the row could be used by whoever reads the database.
+        context["link"] = mail.facts["site"].rstrip("/") + build_sign_in_path(person)
+    body = render_to_string(f"mail/{kind.lower()}.txt", context)
+    return EmailMessage(
+        subject=f"{SUBJECTS[kind]} ({person.firm.name})",
+        body=body,
+        to=[mail.address or person.email],
+    )

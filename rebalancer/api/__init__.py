@@ -1,0 +1,29 @@
+"""Endpoints of decisions: books of accounts, proposals with their decision, orders, the engine."""
+
+from rebalancer.api.books import Checks, Deposits, Holdings, Orders, Withdrawals
+from rebalancer.api.controls import LimitsInForce, Switches
+from rebalancer.api.proposals import (
+    ProposalApproval,
+    ProposalDetail,
+    ProposalRejection,
+    Proposals,
+    TradeRemoval,
+)
+from rebalancer.api.solving import CASE_SHOWN, Solve
+
+__all__ = [
+    "CASE_SHOWN",
+    "Checks",
+    "Deposits",
+    "Holdings",
+    "LimitsInForce",
+    "Orders",
+    "ProposalApproval",
+    "ProposalDetail",
+    "ProposalRejection",
+    "Proposals",
+    "Solve",
+    "Switches",
+    "TradeRemoval",
+    "Withdrawals",
+]

@@ -1,0 +1,245 @@
+"""Orders that may go become blocks: whose, how much, cut into slices, before anything trades."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from accounts.operations.audit import AuditRecord, record_audit_entries
+from accounts.queries import people
+from portfolios.domain.kinds import Side
+from portfolios.domain.money import ZERO
+from portfolios.operations.entries import lock_books
+from rebalancer import models
+from rebalancer.brokers.port import BrokerUnavailable
+from rebalancer.domain.blocks import hash_statement, make_slice_id
+from rebalancer.domain.execution import (
+    measure_expected_cost_bps,
+    round_to_tick,
+)
+from rebalancer.domain.kinds import SliceStrategy
+from rebalancer.domain.lifecycle import (
+    OPEN_ORDER,
+    OrderEvent,
+    OrderStatus,
+    ProposalStatus,
+    advance_order,
+)
+from rebalancer.domain.slicing import plan_slices
+from rebalancer.operations import gate
+from rebalancer.operations.connections import get_broker_kind
+from rebalancer.operations.execution.admission import (
+    Door,
+    drop_lapsed,
+    find_reserve,
+    fit_to_cash,
+    pass_gate,
+)
+from rebalancer.operations.execution.brokers import reach_broker
+from rebalancer.operations.execution.facts import TradingDay, load_days
+from rebalancer.operations.trail import audit_orders
+
+logger = logging.getLogger(__name__)
+
+BATCH_PROPOSALS = 500
+SAVED = ["status", "block", "quantity", "reason", "closed_at"]
+
+
+def form_blocks(*, now: datetime) -> int:
+    """Make blocks of every order that may go now; return how many.
+
+    Sells go first, buys once the sells of their proposal are closed. What may go later (market
+    closed, halted, stopped) stays as it is; what may never go is cancelled, and with it the rest
+    of its account's run.
+    """
+    count = 0
+    for side in (Side.SELL, Side.BUY):
+        after: int | None = 0
+        while after is not None:
+            formed, after = _form_batch(side=side, after=after, now=now)
+            count += formed
+    return count
+
+
+@transaction.atomic(durable=True)
+def _form_batch(*, side: Side, after: int, now: datetime) -> tuple[int, int | None]:
+    """Form the blocks of some proposals; return how many, and the last proposal looked at."""
+    orders, last = _claim_orders(side, after)
+    if not orders:
+        return 0, None
+    days = load_days({order.firm_id for order in orders}, now)
+    # Another worker may be sending other buys of the same account, or a client taking cash out.
+    lock_books(sorted({order.account_id for order in orders}))
+    doors = _open_doors({order.firm_id for order in orders})
+    for order in orders:
+        order.reason = ""  # why it had to wait until now
+    closed: list[models.Order] = []
+    going = drop_lapsed(orders, days, closed, now)
+    going = [order for order in going if order.firm_id in doors]
+    ceilings: dict[int, Decimal] = {}
+    if side is Side.BUY:
+        going, ceilings = fit_to_cash(going, days, closed, now)
+    going = pass_gate(going, days, doors, closed, now)
+    blocks = _write_blocks(going, days, doors, ceilings, now)
+    models.Order.objects.bulk_update([*going, *closed], SAVED)
+    audit_orders(closed)
+    return len(blocks), last
+
+
+def _open_doors(firm_ids: Collection[int]) -> dict[int, Door]:
+    """Return the brokers of these firms; of a broker that cannot be reached the orders wait."""
+    doors = {}
+    for firm_id in sorted(firm_ids):
+        kind = get_broker_kind(firm_id)
+        try:
+            doors[firm_id] = Door(kind, reach_broker(kind, firm_id).abilities)
+        except BrokerUnavailable:
+            logger.exception("%s of firm %s cannot be reached", kind, firm_id)
+    return doors
+
+
+def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int]:
+    """Lock the next proposals whose orders of a side are due, and these orders."""
+    mine = models.Order.objects.filter(proposal_id=OuterRef("pk"), side=side)
+    proposals = models.Proposal.objects.select_for_update(skip_locked=True).filter(
+        Exists(mine.filter(status=OrderStatus.NEW)), status=ProposalStatus.EXECUTING, pk__gt=after
+    )
+    if side is Side.BUY:
+        sells = models.Order.objects.filter(proposal_id=OuterRef("pk"), side=Side.SELL)
+        proposals = proposals.exclude(Exists(sells.filter(status__in=OPEN_ORDER)))
+    ids = list(proposals.order_by("pk").values_list("pk", flat=True)[:BATCH_PROPOSALS])
+    orders = list(
+        models.Order.objects.select_for_update(of=["self"])
+        .select_related("security", "trade", "proposal__policy")
+        .filter(proposal_id__in=ids, side=side, status=OrderStatus.NEW)
+        .order_by("pk")
+    )
+    return orders, ids[-1] if ids else after
+
+
+def _write_blocks(
+    orders: Sequence[models.Order],
+    days: Mapping[int, TradingDay],
+    doors: Mapping[int, Door],
+    ceilings: Mapping[int, Decimal],
+    now: datetime,
+) -> list[models.Block]:
+    """Write blocks with statements and slices, and put their orders into them."""
+    if not orders:
+        return []
+    groups: dict[tuple[int, int, str, int], list[models.Order]] = defaultdict(list)
+    for order in sorted(orders, key=lambda row: row.client_order_id):
+        alone = 0 if doors[order.firm_id].abilities.has_blocks else order.pk
+        groups[order.firm_id, order.security_id, order.side, alone].append(order)
+    blocks = [
+        (_build_block(members, doors[members[0].firm_id], days[members[0].firm_id]), members)
+        for _key, members in sorted(groups.items())
+    ]
+    for block, members in blocks:
+        if doors[block.firm_id].abilities.has_limit_orders:
+            _set_limit(block, [ceilings.get(o.pk) for o in members], days[block.firm_id])
+    models.Block.objects.bulk_create(block for block, _members in blocks)
+    models.Slice.objects.bulk_create(
+        row for block, _members in blocks for row in _cut(block, days[block.firm_id], now)
+    )
+    for block, members in blocks:
+        for order in members:
+            order.status = advance_order(order.status, OrderEvent.CLAIM)
+            order.block = block
+    made = [block for block, _members in blocks]
+    _audit_blocks(made)
+    return made
+
+
+def _build_block(members: Sequence[models.Order], door: Door, day: TradingDay) -> models.Block:
+    first = members[0]
+    security, side = first.security, Side(first.side)
+    quantity = sum((order.quantity for order in members), ZERO)
+    block = models.Block(
+        firm_id=first.firm_id,
+        broker=door.kind,
+        takes_allocations=door.abilities.has_blocks,
+        security=security,
+        side=side,
+        quantity=quantity,
+        status=advance_order(OrderStatus.NEW, OrderEvent.CLAIM),
+        strategy=SliceStrategy.AT_ONCE,
+        session_date=day.session.session_date,
+        statement=[[order.client_order_id, f"{order.quantity:f}"] for order in members],
+        arrival_price=day.prices[security.pk],
+        expected_cost_bps=measure_expected_cost_bps(
+            quantity=quantity,
+            half_spread_bps=security.half_spread_bps,
+            daily_volume=security.daily_volume,
+            yearly_volatility=security.volatility,
+        ),
+        reserve_price=find_reserve(first, day),
+    )
+    block.statement_hash = hash_statement(
+        block_public_id=str(block.public_id),
+        security_id=security.pk,
+        side=side,
+        statement=block.statement,
+    )
+    return block
+
+
+def _set_limit(block: models.Block, ceilings: Sequence[Decimal | None], day: TradingDay) -> None:
+    """Give a block its worst price: the collar, and for buys no more than everybody can pay."""
+    limit = gate.build_collar(
+        side=Side(block.side), price=block.arrival_price, limits=day.session.limits
+    )
+    if block.side == Side.BUY:
+        payable = min(ceiling for ceiling in ceilings if ceiling is not None)
+        limit = min(limit, round_to_tick(payable, up=False))
+        # What was set aside suffices for this much, whatever the roundings on the way.
+        limit = block.reserve_price = max(limit, block.reserve_price)
+    block.limit_price = limit
+
+
+def _cut(block: models.Block, day: TradingDay, now: datetime) -> list[models.Slice]:
+    plans = plan_slices(
+        quantity=block.quantity,
+        share_step=block.security.share_step,
+        strategy=SliceStrategy(block.strategy),
+        start=now,
+        end=day.session.closes_at,
+    )
+    return [
+        models.Slice(
+            block=block,
+            number=number,
+            client_order_id=make_slice_id(str(block.public_id), number),
+            quantity=plan.quantity,
+            limit_price=block.limit_price,
+            due_at=plan.due_at,
+        )
+        for number, plan in enumerate(plans, start=1)
+    ]
+
+
+def _audit_blocks(blocks: Sequence[models.Block]) -> None:
+    """Record who takes part in each block before any of it trades."""
+    engines = {
+        firm_id: people.get_service_user(firm_id).pk for firm_id in {b.firm_id for b in blocks}
+    }
+    record_audit_entries(
+        [
+            AuditRecord(
+                firm_id=block.firm_id,
+                actor_id=engines[block.firm_id],
+                action="rebalancer.block.formed",
+                object_id=str(block.public_id),
+                summary=(
+                    f"{block.side.title()} {block.quantity.normalize():f} "
+                    f"{block.security.symbol} for {len(block.statement)} accounts as one"
+                ),
+                detail={"statement_hash": block.statement_hash, "broker": block.broker},
+            )
+            for block in blocks
+        ]
+    )

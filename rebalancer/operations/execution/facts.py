@@ -1,0 +1,128 @@
+"""What a sender must know of the market, of the trading day, and of the cash that is free."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import TYPE_CHECKING
+
+from accounts.queries import people
+from portfolios.domain.kinds import Side
+from portfolios.domain.money import CENT
+from portfolios.queries import books as book_queries
+from portfolios.queries import market
+from rebalancer import models
+from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
+from rebalancer.domain.limits import Limits
+from rebalancer.operations import gate
+from robo.common.market_calendar import get_session_hours
+
+if TYPE_CHECKING:
+    from accounts.models import Firm
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A firm's trading day as it stands when something is sent."""
+
+    session_date: date
+    closes_at: datetime
+    # Why nothing may be sent now; empty when it may.
+    wait: str
+    limits: Limits
+    # When what is traded today settles.
+    pays_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class TradingDay:
+    """A session with the market that orders set out from."""
+
+    session: Session
+    prices: dict[int, Decimal]
+
+
+def load_sessions(firm_ids: Collection[int], now: datetime) -> dict[int, Session]:
+    """Return the session of each of these firms."""
+    limits = gate.get_limits(firm_ids)
+    found = {}
+    for firm_id in sorted(firm_ids):
+        firm = people.get_firm(firm_id)
+        today = gate.find_session(firm, limits[firm_id], now)
+        found[firm_id] = Session(
+            session_date=today.session_date,
+            closes_at=max(now, _find_close(firm, today.session_date) or now),
+            wait=today.wait,
+            limits=limits[firm_id],
+            pays_date=gate.find_payment_date(
+                exchange=firm.exchange, trade_date=today.session_date, limits=limits[firm_id]
+            ),
+        )
+    return found
+
+
+def load_days(firm_ids: Collection[int], now: datetime) -> dict[int, TradingDay]:
+    """Return the session and the market of each of these firms."""
+    days = {}
+    for firm_id, session in load_sessions(firm_ids, now).items():
+        firm = people.get_firm(firm_id)
+        market_date = book_queries.get_market_date(firm, now)
+        latest = market.get_latest_prices(
+            firm_id=firm_id, price_date=market_date, age_days_max=firm.price_age_days_max
+        )
+        prices = {security_id: price for security_id, (_day, price) in latest.items()}
+        days[firm_id] = TradingDay(session, prices)
+    return days
+
+
+def _find_close(firm: "Firm", session_date: date) -> datetime | None:
+    """Return when a session ends; None in a simulated market, which has no hours."""
+    if firm.simulated_date is not None:
+        return None
+    hours = get_session_hours(firm.exchange, session_date)
+    return hours[1] if hours else None
+
+
+def is_over(firm: "Firm", session_date: date, now: datetime) -> bool:
+    """Return whether a trading day has ended: its bell has rung, or the simulated date moved on."""
+    if firm.simulated_date is not None:
+        return firm.simulated_date > session_date
+    close = _find_close(firm, session_date)
+    return close is None or close <= now
+
+
+def load_free_cash(
+    orders: Sequence[models.Order], days: Mapping[int, TradingDay]
+) -> dict[int, Decimal]:
+    """Return what each account may spend: settled cash, less what must stay and open buys take."""
+    account_ids = sorted({order.account_id for order in orders})
+    by_date: dict[date, set[int]] = defaultdict(set)
+    for order in orders:
+        by_date[days[order.firm_id].session.pays_date].add(order.account_id)
+    free: dict[int, Decimal] = {}
+    for day, ids in by_date.items():
+        free |= gate.measure_settled_cash(account_ids=sorted(ids), on_date=day)
+    for account_id, required in models.Proposal.objects.filter(
+        pk__in={order.proposal_id for order in orders}
+    ).values_list("account_id", "required_cash"):
+        free[account_id] -= required
+    for account_id, amount in measure_open_buys(account_ids).items():
+        free[account_id] -= amount
+    return free
+
+
+def measure_open_buys(account_ids: Sequence[int]) -> dict[int, Decimal]:
+    """Return the cash that buys on their way will still take, by account.
+
+    A block's fills are booked when it closes: until then the whole order is reserved.
+    """
+    reserved: dict[int, Decimal] = defaultdict(Decimal)
+    for order in models.Order.objects.filter(
+        account_id__in=account_ids, side=Side.BUY, status__in=OPEN_ORDER - {OrderStatus.NEW}
+    ).select_related("trade", "block"):
+        price = order.block.reserve_price if order.block else order.trade.fill_price
+        reserved[order.account_id] += order.quantity * price
+    return {
+        account_id: amount.quantize(CENT, ROUND_CEILING) for account_id, amount in reserved.items()
+    }
