@@ -132,6 +132,22 @@ def test_a_broker_without_blocks_gets_each_account_its_own_order(script):
     prove(world)
 
 
+def test_a_broker_of_whole_shares_gets_whole_shares(script):
+    from rebalancer.brokers.port import Abilities
+
+    script.abilities = Abilities(has_blocks=True, has_fractions=False)
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", sale.quantity, status=BrokerStatus.FILLED)
+    orders.poll_broker(now=NOW)
+    orders.submit_orders(now=NOW)
+    assert all(ticket.quantity == int(ticket.quantity) for ticket in script.tickets)
+    cut = models.Order.objects.get(security__symbol="INTL")
+    assert cut.quantity < cut.trade.quantity
+    assert "whole shares only" in cut.reason
+    prove(world)
+
+
 def test_the_broker_is_told_whose_the_shares_are_until_it_has_heard(script):
     world = start(80)
     sale = get_sale(world)

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from accounts.domain.roles import Role
+from accounts.models import Firm
 from rebalancer import models
 from rebalancer.brokers.port import Abilities, BrokerStatus
 from rebalancer.domain.kinds import BrokerKind
@@ -235,6 +236,25 @@ def test_an_order_that_waits_says_why_and_goes_when_it_may(script):
     orders.submit_orders(now=NOW)
     order.refresh_from_db()
     assert (order.status, order.reason) == (OrderStatus.SUBMITTED, "")
+
+
+def test_a_firm_whose_market_is_closed_or_unknown_holds_up_no_other(script):
+    closed, lost, other = (make_world() for _ in range(3))
+    for world in (closed, lost, other):
+        world.add_account("1000", lots=[("USTM", "80", "4000", "2020-01-02")])
+        world.look()
+        world.approve(models.Proposal.objects.get(firm=world.firm))
+    while orders.begin_executions(now=NOW):
+        pass
+    # After hours; and on an exchange that no calendar knows.
+    Firm.objects.filter(pk=closed.firm.pk).update(simulated_date=None)
+    Firm.objects.filter(pk=lost.firm.pk).update(simulated_date=None, exchange="NOWHERE")
+    orders.submit_orders(now=NOW)
+    assert get_sale(other).status == OrderStatus.SUBMITTED
+    for world in (closed, lost):
+        sale = models.Order.objects.get(firm=world.firm, side="SELL")
+        assert sale.status == OrderStatus.NEW
+        assert sale.reason.startswith("Waits: ")
 
 
 def test_a_price_that_moved_while_an_order_waited_ends_the_rest_of_its_plan(script):

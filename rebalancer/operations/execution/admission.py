@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from portfolios.domain.kinds import Side
-from portfolios.domain.money import ZERO, floor_to_step
+from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step
 from portfolios.queries.corporate_actions import load_actions
 from rebalancer import models
 from rebalancer.brokers.port import Abilities
@@ -88,6 +88,32 @@ def _cancel_runs(
         close_orders([order], OrderEvent.CANCEL, now, reasons[order.proposal_id])
         closed.append(order)
     return [order for order in orders if order.proposal_id not in reasons]
+
+
+def fit_to_broker(
+    orders: Sequence[models.Order],
+    doors: Mapping[int, Door],
+    closed: list[models.Order],
+    now: datetime,
+) -> list[models.Order]:
+    """Cut orders to whole shares where the broker trades no others."""
+    going = []
+    for order in orders:
+        whole = order.quantity.to_integral_value(ROUND_FLOOR)
+        if doors[order.firm_id].abilities.has_fractions or whole == order.quantity:
+            going.append(order)
+        elif whole:
+            order.reason = (
+                f"Cut from {order.quantity.normalize():f} to {whole:f}: "
+                "the broker trades whole shares only."
+            )
+            order.quantity = whole.quantize(QUANTITY_STEP)
+            going.append(order)
+        else:
+            words = "Less than a share, and the broker trades whole shares only."
+            close_orders([order], OrderEvent.CANCEL, now, words)
+            closed.append(order)
+    return going
 
 
 def fit_to_cash(

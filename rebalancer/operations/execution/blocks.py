@@ -36,11 +36,12 @@ from rebalancer.operations.execution.admission import (
     Door,
     drop_lapsed,
     find_reserve,
+    fit_to_broker,
     fit_to_cash,
     pass_gate,
 )
 from rebalancer.operations.execution.brokers import reach_broker
-from rebalancer.operations.execution.facts import TradingDay, load_days
+from rebalancer.operations.execution.facts import Session, TradingDay, load_days, load_sessions
 from rebalancer.operations.trail import audit_orders
 
 logger = logging.getLogger(__name__)
@@ -70,16 +71,17 @@ def _form_batch(*, side: Side, after: int, now: datetime) -> tuple[int, int | No
     """Form the blocks of some proposals; return how many, and the last proposal looked at."""
     orders, last = _claim_orders(side, after)
     if not orders:
-        return 0, None
-    days = load_days({order.firm_id for order in orders}, now)
+        return 0, last
+    sessions = load_sessions({order.firm_id for order in orders}, now)
+    days = load_days(sessions, now)
     # Another worker may be sending other buys of the same account, or a client taking cash out.
     lock_books(sorted({order.account_id for order in orders}))
-    doors = _open_doors({order.firm_id for order in orders})
-    for order in orders:
-        order.reason = ""  # why it had to wait until now
+    doors = _open_doors(days)
+    _say_what_waits(orders, sessions, doors)
     closed: list[models.Order] = []
-    going = drop_lapsed(orders, days, closed, now)
-    going = [order for order in going if order.firm_id in doors]
+    going = [order for order in orders if order.firm_id in doors]
+    going = drop_lapsed(going, days, closed, now)
+    going = fit_to_broker(going, doors, closed, now)
     ceilings: dict[int, Decimal] = {}
     if side is Side.BUY:
         going, ceilings = fit_to_cash(going, days, closed, now)
@@ -102,8 +104,25 @@ def _open_doors(firm_ids: Collection[int]) -> dict[int, Door]:
     return doors
 
 
-def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int]:
-    """Lock the next proposals whose orders of a side are due, and these orders."""
+def _say_what_waits(
+    orders: Sequence[models.Order], sessions: Mapping[int, Session], doors: Mapping[int, Door]
+) -> None:
+    """Write into orders why they have to wait; what is free to go has no such reason any more."""
+    waiting = []
+    for order in orders:
+        order.reason = ""
+        if order.firm_id not in doors:
+            words = sessions[order.firm_id].wait or "The broker cannot be reached."
+            order.reason = f"Waits: {words}"[:300]
+            waiting.append(order)
+    models.Order.objects.bulk_update(waiting, ["reason"])
+
+
+def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int | None]:
+    """Lock the next proposals whose orders of a side are due, and these orders.
+
+    Return the orders, and the last proposal; None when there was none.
+    """
     mine = models.Order.objects.filter(proposal_id=OuterRef("pk"), side=side)
     proposals = models.Proposal.objects.select_for_update(skip_locked=True).filter(
         Exists(mine.filter(status=OrderStatus.NEW)), status=ProposalStatus.EXECUTING, pk__gt=after
@@ -118,7 +137,7 @@ def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int]:
         .filter(proposal_id__in=ids, side=side, status=OrderStatus.NEW)
         .order_by("pk")
     )
-    return orders, ids[-1] if ids else after
+    return orders, ids[-1] if ids else None
 
 
 def _write_blocks(

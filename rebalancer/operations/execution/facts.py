@@ -16,7 +16,7 @@ from rebalancer import models
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
 from rebalancer.domain.limits import Limits
 from rebalancer.operations import gate
-from robo.common.market_calendar import get_session_hours
+from robo.common.market_calendar import UnknownExchange, get_session_hours
 
 if TYPE_CHECKING:
     from accounts.models import Firm
@@ -31,8 +31,6 @@ class Session:
     # Why nothing may be sent now; empty when it may.
     wait: str
     limits: Limits
-    # When what is traded today settles.
-    pays_date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,8 @@ class TradingDay:
 
     session: Session
     prices: dict[int, Decimal]
+    # When what is traded today settles.
+    pays_date: date
 
 
 def load_sessions(firm_ids: Collection[int], now: datetime) -> dict[int, Session]:
@@ -52,27 +52,30 @@ def load_sessions(firm_ids: Collection[int], now: datetime) -> dict[int, Session
         today = gate.find_session(firm, limits[firm_id], now)
         found[firm_id] = Session(
             session_date=today.session_date,
-            closes_at=max(now, _find_close(firm, today.session_date) or now),
+            # A firm that may not trade now may be on an exchange that nobody knows.
+            closes_at=now if today.wait else _find_close(firm, today.session_date) or now,
             wait=today.wait,
             limits=limits[firm_id],
-            pays_date=gate.find_payment_date(
-                exchange=firm.exchange, trade_date=today.session_date, limits=limits[firm_id]
-            ),
         )
     return found
 
 
-def load_days(firm_ids: Collection[int], now: datetime) -> dict[int, TradingDay]:
-    """Return the session and the market of each of these firms."""
+def load_days(sessions: Mapping[int, Session], now: datetime) -> dict[int, TradingDay]:
+    """Return the market of each firm whose session is open."""
     days = {}
-    for firm_id, session in load_sessions(firm_ids, now).items():
+    for firm_id, session in sessions.items():
+        if session.wait:
+            continue
         firm = people.get_firm(firm_id)
         market_date = book_queries.get_market_date(firm, now)
         latest = market.get_latest_prices(
             firm_id=firm_id, price_date=market_date, age_days_max=firm.price_age_days_max
         )
         prices = {security_id: price for security_id, (_day, price) in latest.items()}
-        days[firm_id] = TradingDay(session, prices)
+        pays_date = gate.find_payment_date(
+            exchange=firm.exchange, trade_date=session.session_date, limits=session.limits
+        )
+        days[firm_id] = TradingDay(session, prices, pays_date)
     return days
 
 
@@ -88,7 +91,10 @@ def is_over(firm: "Firm", session_date: date, now: datetime) -> bool:
     """Return whether a trading day has ended: its bell has rung, or the simulated date moved on."""
     if firm.simulated_date is not None:
         return firm.simulated_date > session_date
-    close = _find_close(firm, session_date)
+    try:
+        close = _find_close(firm, session_date)
+    except UnknownExchange:
+        return session_date < now.date()
     return close is None or close <= now
 
 
@@ -99,7 +105,7 @@ def load_free_cash(
     account_ids = sorted({order.account_id for order in orders})
     by_date: dict[date, set[int]] = defaultdict(set)
     for order in orders:
-        by_date[days[order.firm_id].session.pays_date].add(order.account_id)
+        by_date[days[order.firm_id].pays_date].add(order.account_id)
     free: dict[int, Decimal] = {}
     for day, ids in by_date.items():
         free |= gate.measure_settled_cash(account_ids=sorted(ids), on_date=day)
