@@ -29,7 +29,7 @@ demo: $(VENV)/.stamp-app node_modules/.stamp ## install, then run the whole prod
 	@exec $(PY) manage.py demo --host $(HOST) --port $(PORT) $(if $(ONCE),--once)
 
 test: $(VENV)/.stamp-test node_modules/.stamp browser ## install, then run every test (TESTS=path to run some)
-	@$(PY) -m pytest $(TESTS)
+	@$(PY) -m pytest $(or $(TESTS),-n auto --dist worksteal)
 
 check: export DJANGO_SECRET_KEY := $(shell od -An -N48 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n')
 check: export DJANGO_DEBUG := 0

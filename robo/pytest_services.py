@@ -47,17 +47,20 @@ _CHROMIUM_FLAGS = [
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Start the servers and point settings at them, before pytest-django loads settings."""
     asks = early_config.known_args_namespace
-    # A worker of xdist inherits the environment, servers included.
-    if not (asks.help or asks.version or "PYTEST_XDIST_WORKER" in os.environ):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if getattr(asks, "numprocesses", None) and not worker:
+        # The workers run the tests, each on servers of its own; we only read the settings.
+        _set_environment(CHECKOUT / ".robo" / "test")
+    elif not (asks.help or asks.version):
         try:
-            _start_services(early_config)
+            _start_services(early_config, name=f"test{worker}")
         except LocalServicesError as error:
             raise pytest.UsageError(str(error)) from error
     return (yield)
 
 
-def _start_services(config: pytest.Config) -> None:
-    services = LocalServices(CHECKOUT / ".robo" / "test", fsync=False)
+def _start_services(config: pytest.Config, *, name: str) -> None:
+    services = LocalServices(CHECKOUT / ".robo" / name, fsync=False)
     try:
         services.start()
     except AlreadyRunningError:
@@ -95,6 +98,11 @@ def _set_environment(runtime_dir: Path) -> None:
         "PAPER_BROKER_PATH": str(broker_file),
         "PAPER_BROKER_URL": "",
     }
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Keep the name of the test database: each worker has a server of its own."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -104,15 +104,15 @@ TEMPLATES = [
 # Each kind of process has a role of its own: the web sees one firm at a time, workers see all, and
 # only the owner may change tables. Commands of `manage.py` run as the owner unless told otherwise.
 DB_ROLE = env("EVENKEEL_DB_ROLE", default="web")
+_one_url = env("DATABASE_URL", default="")  # serves every kind that has none of its own
 _DATABASE_URLS = {
-    "web": ("DATABASE_URL", LOCAL.app_database_url),
-    "worker": ("DATABASE_WORKER_URL", LOCAL.worker_database_url),
-    "owner": ("DATABASE_OWNER_URL", LOCAL.database_url),
+    "web": _one_url or LOCAL.app_database_url,
+    "worker": env("DATABASE_WORKER_URL", default=_one_url or LOCAL.worker_database_url),
+    "owner": env("DATABASE_OWNER_URL", default=_one_url or LOCAL.database_url),
 }
 if DB_ROLE not in _DATABASE_URLS:
     raise ImproperlyConfigured(f"EVENKEEL_DB_ROLE is web, worker or owner, not {DB_ROLE!r}.")
-_url_name, _local_url = _DATABASE_URLS[DB_ROLE]
-DATABASES = {"default": env.db(_url_name, default=env("DATABASE_URL", default=_local_url))}
+DATABASES = {"default": env.db_url_config(_DATABASE_URLS[DB_ROLE])}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {

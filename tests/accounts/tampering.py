@@ -6,6 +6,7 @@ the entries among which the fault must be named.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection
 
@@ -68,7 +69,7 @@ def flip(rng, value):
         return str(value ^ (1 << rng.randrange(12)))
     if isinstance(value, str):
         return flip_text(rng, value) if value else "x"
-    return (value.replace(microsecond=value.microsecond ^ (1 << rng.randrange(17)))).isoformat()
+    return (value + timedelta(microseconds=1 << rng.randrange(17))).isoformat()
 
 
 ENTRY_COLUMNS = (

@@ -158,11 +158,11 @@ def test_the_market_can_be_moved_in_the_demo_only_and_not_by_clients(world, clie
         assert bool(context["demo_market_url"]) is is_offered
 
 
-def test_the_frame_costs_two_queries_session_and_person(world, client, django_assert_num_queries):
+def test_the_frame_costs_three_queries(world, client, django_assert_num_queries):
     for actor in ("client", "advisor", "admin"):
         client.force_login(world[actor])
-        with django_assert_num_queries(2):
-            # A page that asks for nothing of its own.
+        with django_assert_num_queries(3):
+            # Session, person, and whether trading is stopped; the page asks for nothing of its own.
             assert client.get(reverse("account_reset_password_done")).status_code == 200
 
 

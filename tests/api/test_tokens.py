@@ -61,8 +61,7 @@ def test_only_a_hash_is_kept_and_the_maker_is_on_record(cast):
 # What each scope opens: (method, route) and nothing else.
 OPENS = {
     Scope.READ_BOOKS: {
-        ("get", name)
-        for name in ("me", "households", "household", "accounts", "account", "holdings", "checks")
+        ("get", name) for name in ("me", "households", "accounts", "account", "holdings", "checks")
     },
     Scope.READ_MODELS: {("get", "models"), ("get", "model")},
     Scope.READ_PRICES: {("get", "prices"), ("get", "price_history")},

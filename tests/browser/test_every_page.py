@@ -65,12 +65,18 @@ def get_tab(address: str) -> str:
 
 
 def get_kind(address: str, source: str) -> Kind | None:
-    """Return the sort of page behind an address, or None when it is not one of ours."""
+    """Return the sort of page behind an address, or None when it is not a page of ours."""
+    path = urlsplit(address).path
     try:
-        view = resolve(urlsplit(address).path).view_name
+        view = resolve(path).view_name
     except Resolver404:
         return None
-    return None if view.startswith("admin:") else Kind(view, get_tab(address), get_tab(source))
+    is_file = path.endswith(".csv")
+    return (
+        None
+        if is_file or view.startswith("admin:")
+        else Kind(view, get_tab(address), get_tab(source))
+    )
 
 
 def list_links(page, selector: str) -> list[str]:

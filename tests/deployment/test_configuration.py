@@ -13,6 +13,8 @@ COMPOSE = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
 # Read by compose itself, or by the embedded servers; the settings do not know them.
 NOT_SETTINGS = {
     "POSTGRES_PASSWORD",
+    "POSTGRES_APP_PASSWORD",
+    "POSTGRES_WORKER_PASSWORD",
     "REDIS_PASSWORD",
     "PORT",
     "EVENKEEL_POSTGRES_BIN",

@@ -81,7 +81,8 @@ class ApiView(APIView):
         """Check who asks, then the query string; an unsafe call runs once per key."""
         super().initial(request, *args, **kwargs)
         is_safe = request.method in SAFE_METHODS
-        self.query = self.read(self.query_class if is_safe else NoQuery, self._read_query(request))
+        is_read = request.method in ("GET", "HEAD")
+        self.query = self.read(self.query_class if is_read else NoQuery, self._read_query(request))
         name = (request.method or "").lower()
         if not is_safe and name in self.http_method_names and hasattr(self, name):
             # The dispatcher looks the method up on this very object, made for this request alone.
