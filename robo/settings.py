@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "robo.common.middleware.EncryptedApiMiddleware",
     "robo.common.middleware.PageMethodsMiddleware",
     "robo.common.middleware.TenancyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -270,7 +271,7 @@ SESSION_COOKIE_NAME = "__Host-session" if SITE_IS_HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrf" if SITE_IS_HTTPS else "csrftoken"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_SSL_REDIRECT = SITE_IS_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health/$"]
+SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^api/v1/"]  # EncryptedApiMiddleware refuses these
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SITE_IS_HTTPS
 if env.bool("EVENKEEL_BEHIND_PROXY", default=False):

@@ -22,7 +22,7 @@ START_PAGES: dict[str, str] = {
 @login_not_required
 def health(request: HttpRequest) -> HttpResponse:
     """Answer that the web server stands."""
-    return HttpResponse("ok", content_type="text/plain")
+    return HttpResponse("ok", content_type="text/plain; charset=utf-8")
 
 
 def home(request: HttpRequest) -> HttpResponse:

@@ -256,6 +256,8 @@ def _check_person(user: models.User) -> None:
     if len(user.email) > EMAIL_LENGTH_MAX:
         raise PersonRefused("The e-mail address is too long.")
     try:
+        if not user.email.isprintable():  # the pattern lets line separators through
+            raise ValidationError("unprintable")
         validate_email(user.email)
     except ValidationError as error:
         raise PersonRefused(f"{user.email!r} is not an e-mail address.") from error

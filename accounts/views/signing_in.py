@@ -150,7 +150,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         sign_ins.record_sign_out(user_id=request.user.pk)
     logout(request, show_message=False)
-    return redirect("accounts:sign_in")
+    response = redirect("accounts:sign_in")
+    # Whoever sits down next finds nothing of what was shown.
+    response["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 @login_not_required

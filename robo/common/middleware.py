@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 from robo.common import tenancy
 
 PAGE_METHODS = ("GET", "HEAD", "POST")
 API_PREFIX = "/api/"  # endpoints list their own methods
+ENDPOINTS_PREFIX = "/api/v1/"
 
 
 class PageMethodsMiddleware:
@@ -20,6 +22,25 @@ class PageMethodsMiddleware:
         """Answer, or say which methods there are."""
         if request.method not in PAGE_METHODS and not request.path.startswith(API_PREFIX):
             return HttpResponseNotAllowed(PAGE_METHODS)
+        return self.get_response(request)
+
+
+class EncryptedApiMiddleware:
+    """Refuse a call to an endpoint that came in the clear; a browser's pages are redirected.
+
+    A redirect would hide from whoever wrote the program that its token is readable on the way.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or say that the endpoints are to be called over https."""
+        is_clear = settings.SECURE_SSL_REDIRECT and not request.is_secure()
+        if is_clear and request.path.startswith(ENDPOINTS_PREFIX):
+            detail = "Call this over https, and replace a token that was sent without it."
+            error = {"code": "https_required", "detail": detail, "attr": None}
+            return JsonResponse({"type": "client_error", "errors": [error]}, status=403)
         return self.get_response(request)
 
 

@@ -127,6 +127,8 @@ def try_operation(operation: Any, cast: Any, credentials: Any, statuses: Any) ->
     def try_one(case: Any, is_real: bool) -> None:
         if is_real and real and "public_id" in (case.path_parameters or {}):
             case.path_parameters["public_id"] = real
+        if is_real and "symbol" in (case.path_parameters or {}):
+            case.path_parameters["symbol"] = keys["symbol"]
         own = {"Idempotency-Key": str(uuid.uuid4())} if case.method == "POST" else {}
         response = case.call(headers=headers | own, cookies=cookies)
         case.validate_response(response, checks=CHECKS, excluded_checks=[unsupported_method])

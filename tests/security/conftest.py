@@ -9,6 +9,7 @@ from django.db import transaction
 from rebalancer.brokers import paper
 from tests.rebalancer.world import NOW
 from tests.security.cast import Scene, make_scene
+from tests.security.figures import describe
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,9 @@ def _own_world(settings, tmp_path, monkeypatch) -> Iterator[None]:
     monkeypatch.setattr("rebalancer.tasks.nudge", lambda task, **_: None)
     with time_machine.travel(NOW, tick=False):
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was tried."""
+    for line in describe():
+        terminalreporter.write_line(line)

@@ -210,7 +210,8 @@ API_ROUTES = {
     "api:price_history": rule("symbol", get=PRICE_READERS),
     "api:models": rule(get=RULE_READERS),
     "api:model": rule("model", get=RULE_READERS),
-    "api:switches": rule(get=STOPPERS, post=STOPPERS),
+    # A client too: what is theirs may be stopped by them.
+    "api:switches": rule(get=STOPPERS | EVERY_CLIENT, post=STOPPERS | EVERY_CLIENT),
     "api:limits": rule(get=RULE_READERS),
     "api:schema": rule(get=EVERYBODY),
     "api:docs": rule(get=EVERYBODY),
@@ -230,7 +231,6 @@ OWN_SIGN_IN = frozenset(
         "mfa_add_webauthn",
         "mfa_authenticate",
         "mfa_deactivate_totp",
-        "mfa_download_recovery_codes",
         "mfa_edit_webauthn",
         "mfa_generate_recovery_codes",
         "mfa_index",

@@ -1,17 +1,23 @@
 """Headers on every answer, whatever it is: pages, errors, the admin, the API and its docs."""
 
+import re
 import uuid
 
 import pytest
 from django.test import Client
-from django.urls import get_resolver
+from django.urls import get_resolver, reverse
 from django.urls.resolvers import URLResolver
 
 from accounts.domain.roles import Role
 from tests import people
 from tests.api.cast import sign_in
+from tests.security.policy import ROUTES
 
 STRICT = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "object-src 'none'"}
+# Data in a script element of another type is not run.
+INLINE = re.compile(
+    r"""\sstyle=|<script(?![^>]*\bsrc=)(?! type="application/json")[^>]*>|\son[a-z]+=|javascript:"""
+)
 BANNERS = ("Server", "X-Powered-By", "X-AspNet-Version", "Via")
 
 
@@ -71,6 +77,27 @@ def test_every_route_answers_with_the_strict_headers(staff):
             assert response.status_code < 500, address
             is_private = person is not None and response.status_code == 200
             check(response, address, is_private=is_private)
+
+
+@pytest.mark.parametrize("relation", ["client", "advisor", "supervisor", "model_admin", "admin"])
+def test_pages_that_show_something_have_them_too(scene, relation):
+    """The same with the ids of things that are there: full pages, exports, the API's answers."""
+    client = scene.browser(relation)
+    shown = exports = 0
+    for name, row in ROUTES.items():
+        if row.get is None or not row.allows(relation, "get"):
+            continue
+        response = client.get(reverse(name, args=[scene.keys[key] for key in row.keys]))
+        check(response, name, is_private=response.status_code == 200)
+        shown += response.status_code == 200
+        if response.status_code == 200 and "csv" in response["Content-Type"]:
+            exports += 1
+            assert response["Content-Disposition"].startswith("attachment; filename="), name
+        elif response.status_code == 200 and "html" in response["Content-Type"]:
+            text = response.content.decode()
+            assert INLINE.search(text) is None, name
+    assert shown >= 15
+    assert exports >= (0 if relation in ("model_admin",) else 1)
 
 
 def test_errors_have_them_too(staff, monkeypatch):

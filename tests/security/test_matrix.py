@@ -12,6 +12,7 @@ from django.urls.resolvers import URLPattern, URLResolver
 
 from tests.security import policy
 from tests.security.cast import CANARY_B, CANARY_C, Scene
+from tests.security.figures import counts
 from tests.security.policy import RELATIONS, ROUTES, Rule
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +39,7 @@ def list_routes() -> set[str]:
 def test_every_route_is_in_the_table():
     listed = set(ROUTES) | policy.OWN_SIGN_IN
     found = list_routes()
+    counts["routes"], counts["unlisted"] = len(found), len(found - listed)
     assert found - listed == set(), "add these routes to tests/security/policy.py"
     assert listed - found == set(), "these routes of tests/security/policy.py do not exist"
 
@@ -75,6 +77,10 @@ def test_who_gets_in(scene, relation):
             assert response.status_code < 500, (name, method)
             if got_in(response) is not row.allows(relation, method):
                 wrong[f"{method} {name}"] = response.status_code
+            counts["calls"] += 1
+    counts["relations"] += 1
+    counts["methods"] = sum(2 - (row.get, row.post).count(None) for row in ROUTES.values())
+    counts["violations"] += len(wrong)
     assert wrong == {}
 
 
@@ -126,6 +132,8 @@ NOT_ABOUT_C = ("client", "spouse", "advisor", "colleague", "unassigned", "operat
 @pytest.mark.parametrize("relation", [*sorted(policy.EVERYBODY), "disabled", "nobody"])
 def test_nobody_reads_a_word_of_another_firm_or_of_another_client(scene, relation):
     texts = read_everything(scene, relation)
+    counts["pages read"] += len(texts)
+    counts["canaries found"] += sum(CANARY_B in text for text in texts.values())
     assert [name for name, text in texts.items() if CANARY_B in text] == []
     if relation in NOT_ABOUT_C:
         assert [name for name, text in texts.items() if CANARY_C in text] == []

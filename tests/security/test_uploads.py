@@ -24,6 +24,7 @@ from portfolios.price_sources.csv_file import PriceFileUnreadable, read_price_fi
 from portfolios.statements import StatementUnreadable, read_statement
 from tests.api.cast import sign_in
 from tests.people import make_firm, make_user
+from tests.security.figures import counts
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "statements"
 STATEMENTS = {path.name: path.read_bytes() for path in sorted(FIXTURES.glob("*.[cxo][sfm][vxl]"))}
@@ -290,6 +291,7 @@ def test_fuzz_no_input_is_answered_by_anything_but_a_reading_or_a_refusal():
             read += 1
         except (StatementUnreadable, PriceFileUnreadable):
             refused += 1
+    counts.update({"files tried": FUZZ_INPUTS, "files read": read, "files refused": refused})
     assert read + refused == FUZZ_INPUTS
     # The fuzzer does its work only if it reaches both ends.
     assert min(read, refused) > FUZZ_INPUTS // 20
