@@ -60,6 +60,7 @@ def test_the_page_draws_and_its_buttons_work(docs, cast):
         "proposals-approve_proposal",
         {"content_hash": cast.proposal.content_hash, "note": "from the page"},
         public_id=cast.keys["proposal"],
+        **{"Idempotency-Key": "from-the-page"},
     )
     assert status == 200, text
     cast.proposal.refresh_from_db()
