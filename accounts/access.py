@@ -24,7 +24,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from accounts.domain.permissions import Permission, role_holds
 from accounts.domain.roles import Role
-from accounts.models import Account, AuditEntry, Household, SupportGrant, User
+from accounts.models import Account, AuditEntry, Disclosure, Household, SupportGrant, User
 from robo.common import tenancy
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
@@ -212,6 +212,19 @@ def get_user_for(user: User, public_id: UUID | str) -> User:
     :raises Http404: when there is none, or it is not theirs to see.
     """
     return _get(visible_users(user), public_id)
+
+
+def get_disclosure_for(user: User, public_id: UUID) -> Disclosure:
+    """Return a version of the firm's texts for clients that the user named.
+
+    :raises Http404: when there is none, or it is not theirs to read.
+    """
+    check_permission(user, Permission.READ_DISCLOSURES)
+    rows = Disclosure.objects.select_related("firm", "author", "published_by")
+    row = rows.filter(firm_id=user.firm_id, public_id=public_id).first()
+    if row is None:
+        raise Http404
+    return row
 
 
 def get_support_grant_id_for(user: User, grant_id: int) -> int:

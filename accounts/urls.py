@@ -5,6 +5,8 @@ from allauth.mfa.webauthn.views import EditWebAuthnView, ListWebAuthnView
 from django.urls import path
 
 from accounts.views import (
+    consents,
+    disclosures,
     exports,
     households,
     journal,
@@ -30,6 +32,23 @@ urlpatterns = [
         "households/<uuid:public_id>/risk/questions/",
         risk.risk_questionnaire,
         name="risk_questionnaire",
+    ),
+    path(
+        "households/<uuid:public_id>/risk/review/", consents.profile_review, name="profile_review"
+    ),
+    path("households/<uuid:public_id>/documents/", consents.documents, name="documents"),
+    path(
+        "households/<uuid:public_id>/mandates/<uuid:account_id>/end/",
+        consents.mandate_end,
+        name="mandate_end",
+    ),
+    path("disclosures/", disclosures.disclosures, name="disclosures"),
+    path("disclosures/new/", disclosures.disclosure_new, name="disclosure_new"),
+    path("disclosures/<uuid:public_id>/", disclosures.disclosure, name="disclosure"),
+    path(
+        "disclosures/<uuid:public_id>/publish/",
+        disclosures.disclosure_publish,
+        name="disclosure_publish",
     ),
     path("journal/", journal.journal, name="journal"),
     path("journal/journal.csv", exports.export_journal, name="export_journal"),
@@ -85,6 +104,11 @@ urlpatterns = [
     path("people/households/", households.households, name="households"),
     path("people/households/new/", households.household_new, name="household_new"),
     path("people/households/<uuid:public_id>/", households.household, name="household"),
+    path(
+        "people/households/<uuid:public_id>/mandates/new/",
+        consents.mandate_new,
+        name="mandate_new",
+    ),
     path(
         "people/households/<uuid:public_id>/advisors/",
         households.advisor_assign,

@@ -116,6 +116,7 @@ def get_proposal_for(user: "User", public_id: UUID) -> Proposal:
         "origin_check",
         "proposed_by",
         "decision__decided_by",
+        "client_answer__answered_by",
         "supersedes",
         "superseded_by",
     )

@@ -7,7 +7,7 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from accounts.queries import people
-from rebalancer.operations import approvals, checks, cycles, orders, proposals
+from rebalancer.operations import approvals, checks, controls, cycles, orders, proposals
 from robo.common import clock
 
 logger = logging.getLogger(__name__)
@@ -84,5 +84,6 @@ def sweep() -> None:
     now = clock.database_now()
     orders.resolve_unknown_orders(now=now)
     orders.submit_orders(now=now)
+    controls.announce_stop_of_all()
     for cycle_run_id in cycles.list_stuck_cycles(now=now):
         nudge(run_cycle, cycle_run_id=cycle_run_id)

@@ -36,6 +36,7 @@ urlpatterns = [
     path("proposals/<uuid:public_id>/", proposals.show_proposal, name="proposal"),
     path("proposals/<uuid:public_id>/life/", life.show_life, name="proposal_life"),
     path("proposals/<uuid:public_id>/decide/", proposals.decide, name="decide"),
+    path("proposals/<uuid:public_id>/answer/", proposals.answer, name="answer"),
     path("proposals/<uuid:public_id>/remove/", proposals.remove_trades, name="remove_trades"),
     path(
         "proposals/<uuid:public_id>/alternatives/",

@@ -182,6 +182,10 @@ AUTH_PASSWORD_VALIDATORS = [
 SECOND_FACTOR_REQUIRED = env.bool("EVENKEEL_MFA_REQUIRED", default=not DEMO)
 # How long ago somebody must have proved who they are, at most, to approve trades and the like.
 STEP_UP_MINUTES = env.int("EVENKEEL_STEP_UP_MINUTES", default=720 if DEMO else 10)
+# How long before it takes effect a new version of a text for clients is announced to them.
+DISCLOSURE_NOTICE_DAYS = env.int("EVENKEEL_DISCLOSURE_NOTICE_DAYS", default=30)
+# How old a risk profile may be while trades are still proposed.
+PROFILE_MONTHS_MAX = env.int("EVENKEEL_PROFILE_MONTHS_MAX", default=13)
 # When a session ends by itself: after doing nothing, and in any case after so many hours.
 IDLE_MINUTES_STAFF = env.int("EVENKEEL_IDLE_MINUTES_STAFF", default=720 if DEMO else 15)
 IDLE_MINUTES_CLIENTS = env.int("EVENKEEL_IDLE_MINUTES_CLIENTS", default=720 if DEMO else 30)

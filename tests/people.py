@@ -10,9 +10,10 @@ from typing import Any
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from django.test import Client
 
+from accounts.domain.disclosures import DisclosureKind
 from accounts.domain.roles import Role, TaxStatus
-from accounts.models import Account, Firm, Household, User
-from accounts.operations import people, users
+from accounts.models import Account, Disclosure, Firm, Household, Mandate, User
+from accounts.operations import consents, people, users
 from accounts.queries import people as queries
 from robo.common import clock
 
@@ -70,6 +71,61 @@ def make_account(household: Household, **facts: Any) -> Account:
         **facts,
     }
     return people.open_account(household_id=household.pk, **facts)
+
+
+def give_mandate(account: Account, **terms: Any) -> Mandate:
+    """Put a client's mandate without limits on record, from long ago until it is ended."""
+    return consents.record_mandate(
+        account_id=account.pk,
+        details=consents.MandateDetails(
+            **{
+                "text": "Trade for me.",
+                "signed_by": "Client",
+                "signed_on": date(2000, 1, 3),
+                "starts_on": date(2000, 1, 3),
+                **terms,
+            }
+        ),
+        user_id=_find_admin(account.firm),
+    )
+
+
+def publish_text(
+    firm: Firm,
+    kind: DisclosureKind = DisclosureKind.FEES,
+    *,
+    today: date,
+    effective: date | None = None,
+    **words: str,
+) -> Disclosure:
+    """Let one admin write a text for clients and another publish it."""
+    author, publisher = make_user(firm, Role.ADMIN), make_user(firm, Role.ADMIN)
+    row = consents.draft_disclosure(
+        firm_id=firm.pk,
+        kind=kind,
+        user_id=author.pk,
+        **{"title": "What it costs", "text": "Nothing is free.", **words},
+    )
+    return consents.publish_disclosure(
+        disclosure_id=row.pk,
+        effective_date=effective or today,
+        today=today,
+        user_id=publisher.pk,
+    )
+
+
+def agree(client: User, *texts: Disclosure) -> None:
+    """Let a client agree to texts."""
+    consents.give_consents(
+        household_id=client.household_id or 0,
+        user_id=client.pk,
+        agreed=[(row.pk, row.text_hash) for row in texts],
+    )
+
+
+def _find_admin(firm: Firm) -> int:
+    admin = User.objects.filter(firm=firm, role=Role.ADMIN, is_active=True).first()
+    return (admin or make_user(firm, Role.ADMIN)).pk
 
 
 def enter(client: Client, user: User) -> None:

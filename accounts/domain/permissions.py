@@ -16,6 +16,10 @@ class Permission(StrEnum):
     # People
     READ_PROFILE = "READ_PROFILE"  # risk profile, consents, documents
     WRITE_PROFILE = "WRITE_PROFILE"  # answer for oneself
+    REVIEW_PROFILES = "REVIEW_PROFILES"  # note what came of answers that disagree
+    READ_DISCLOSURES = "READ_DISCLOSURES"  # every version of the firm's texts for clients
+    WRITE_DISCLOSURES = "WRITE_DISCLOSURES"
+    PUBLISH_DISCLOSURES = "PUBLISH_DISCLOSURES"  # never one's own
     READ_WISHES = "READ_WISHES"
     WRITE_WISHES = "WRITE_WISHES"
     READ_USERS = "READ_USERS"
@@ -75,6 +79,10 @@ _MODEL_ADMIN, _ADMIN, _OPERATOR, _SERVICE = (
 ROLES_OF: Mapping[Permission, frozenset[Role]] = {
     _P.READ_PROFILE: frozenset({_CLIENT, _ADVISOR, _SUPERVISOR, _ADMIN, _OPERATOR}),
     _P.WRITE_PROFILE: frozenset({_CLIENT}),
+    _P.REVIEW_PROFILES: frozenset({_ADVISOR, _SUPERVISOR}),
+    _P.READ_DISCLOSURES: frozenset({_ADVISOR, _SUPERVISOR, _ADMIN}),
+    _P.WRITE_DISCLOSURES: frozenset({_ADMIN}),
+    _P.PUBLISH_DISCLOSURES: frozenset({_SUPERVISOR, _ADMIN}),
     _P.READ_WISHES: frozenset({_CLIENT, _ADVISOR, _SUPERVISOR, _OPERATOR}),
     _P.WRITE_WISHES: frozenset({_CLIENT, _ADVISOR}),
     _P.READ_USERS: frozenset({_SUPERVISOR, _ADMIN}),

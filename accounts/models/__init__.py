@@ -4,6 +4,7 @@ Tables and constraints, nothing else. Whoever looks for a rule finds it in `doma
 `operations`. Rows that record what happened (risk profiles, audit entries) are append-only.
 """
 
+from accounts.models.consents import Consent, Disclosure, Mandate, ProfileReview
 from accounts.models.doors import Attempt, OutgoingMail, SecondFactorReset
 from accounts.models.idempotency import IdempotentAnswer
 from accounts.models.installation import LookOnly
@@ -28,6 +29,8 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "CashNeed",
+    "Consent",
+    "Disclosure",
     "Firm",
     "FirmSecret",
     "Household",
@@ -36,7 +39,9 @@ __all__ = [
     "JournalHead",
     "JournalLink",
     "LookOnly",
+    "Mandate",
     "OutgoingMail",
+    "ProfileReview",
     "RiskProfile",
     "SecondFactorReset",
     "SupportGrant",

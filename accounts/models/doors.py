@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Now
 
@@ -31,7 +32,13 @@ class OutgoingMail(models.Model):
     Without a person it goes to nobody: asking for a link costs the same for unknown addresses.
     """
 
+    public_id = models.UUIDField(
+        db_default=RandomUUID(), unique=True, editable=False, help_text="its Message-ID, each try"
+    )
     person = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    dedupe_key = models.CharField(
+        max_length=160, null=True, unique=True, help_text="the same event tells a person once"
+    )
     address = models.EmailField(blank=True, help_text="where to, when not the person's present one")
     kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in MailKind])
     facts = models.JSONField(default=dict)
@@ -39,6 +46,7 @@ class OutgoingMail(models.Model):
     sent_at = models.DateTimeField(null=True)
     tries = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField(db_default=Now())
+    error = models.CharField(max_length=200, blank=True, help_text="why the last try failed")
 
     class Meta:
         indexes: ClassVar = [

@@ -2,10 +2,13 @@
 
 import logging
 from datetime import datetime, timedelta
+from email.utils import parseaddr
 from smtplib import SMTPException
 from typing import Any
+from uuid import UUID
 
-from django.core.mail import EmailMessage
+from django.conf import settings
+from django.core.mail import BadHeaderError, EmailMessage
 from django.db import transaction
 from django.template.loader import render_to_string
 
@@ -19,6 +22,7 @@ BATCH_SIZE = 20
 TRIES_MAX = 8
 FIRST_DELAY_SECONDS = 30
 KEPT_DAYS = 30
+LINK_KINDS = (MailKind.PASSWORD_LINK, MailKind.INVITATION)
 SUBJECTS = {
     MailKind.PASSWORD_LINK: "A link to choose a new password",
     MailKind.PASSWORD_CHANGED: "Your password was changed",
@@ -27,6 +31,13 @@ SUBJECTS = {
     MailKind.SECOND_FACTOR_CHANGED: "Your second step for signing in was changed",
     MailKind.SECOND_FACTOR_RESET: "Your second step for signing in was removed",
     MailKind.RECOVERY_CODE_USED: "A recovery code was used",
+    MailKind.INVITATION: "Your invitation",
+    MailKind.ANSWER_WANTED: "Trades wait for your answer",
+    MailKind.TRADES_DONE: "Trades in your account are done",
+    MailKind.DOCUMENT_CHANGED: "A document for you to read",
+    MailKind.TRADING_STOPPED: "Trading is stopped",
+    MailKind.TRADING_RESUMED: "Trading goes on",
+    MailKind.BREAK_OPENED: "A difference with the broker is yours to look at",
 }
 
 
@@ -84,13 +95,20 @@ def _send(mail: models.OutgoingMail, now: datetime) -> bool:
     try:
         if message is not None:
             message.send()
-    except (OSError, SMTPException):
+    except BadHeaderError:
+        # A line break in a name would write headers of its own: no later try makes it better.
+        logger.exception("Mail %d has a line break in a header and is not sent", mail.pk)
+        mail.tries, mail.error = TRIES_MAX, "A line break in a header."
+        mail.save(update_fields=["tries", "next_try_at", "error"])
+        return False
+    except (OSError, SMTPException) as error:
         # The address stays out of the log.
         logger.exception("Mail %d could not be sent; it was try %d", mail.pk, mail.tries)
-        mail.save(update_fields=["tries", "next_try_at"])
+        mail.error = type(error).__name__
+        mail.save(update_fields=["tries", "next_try_at", "error"])
         return False
-    mail.sent_at = now
-    mail.save(update_fields=["tries", "next_try_at", "sent_at"])
+    mail.sent_at, mail.error = now, ""
+    mail.save(update_fields=["tries", "next_try_at", "sent_at", "error"])
     return message is not None
 
 
@@ -101,7 +119,7 @@ def _write(mail: models.OutgoingMail) -> EmailMessage | None:
         return None
     kind = MailKind(mail.kind)
     context = {"person": person, "firm": person.firm, **mail.facts}
-    if kind == MailKind.PASSWORD_LINK:
+    if kind in LINK_KINDS:
         # Made only now: a link in the row could be used by whoever reads the database.
         context["link"] = mail.facts["site"].rstrip("/") + build_sign_in_path(person)
     body = render_to_string(f"mail/{kind.lower()}.txt", context)
@@ -109,4 +127,12 @@ def _write(mail: models.OutgoingMail) -> EmailMessage | None:
         subject=f"{SUBJECTS[kind]} ({person.firm.name})",
         body=body,
         to=[mail.address or person.email],
+        # The same at every try: whoever gets it twice can tell.
+        headers={"Message-ID": build_message_id(mail.public_id)},
     )
+
+
+def build_message_id(public_id: UUID) -> str:
+    """Return the Message-ID of a mail, a function of its row."""
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    return f"<{public_id}@{domain}>"

@@ -76,8 +76,11 @@ def create_user(
     actor_id: int,
     password: str | None = None,
     household_id: int | None = None,
+    site: str = "",
 ) -> models.User:
     """Create a person who can sign in; without a password only a one-time link lets them in.
+
+    With the address of the `site` that link is mailed to them.
 
     :raises PersonRefused: when address, name, role and household do not fit together.
     :raises AddressTaken: when the address is in use.
@@ -101,6 +104,8 @@ def create_user(
             user.save()
     except IntegrityError as error:
         raise AddressTaken(f"{user.email} is already in use.") from error
+    if site and password is None:
+        queue_mail(person_id=user.pk, kind=MailKind.INVITATION, facts={"site": site})
     _record(user, actor_id, "created", f"{user.name} joined as {_role_words(role)}")
     return user
 

@@ -9,6 +9,7 @@ from django.db.models import Q, Sum
 
 from accounts import models
 from accounts.domain.roles import TaxStatus
+from accounts.domain.suitability import ProfileFacts, find_profile_gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,35 @@ def list_cash_needs(account_ids: Sequence[int]) -> list[tuple[int, date, Decimal
         .order_by("account_id", "due_date")
         .values_list("account_id", "due_date", "total")
     )
+
+
+def list_profile_gaps(
+    account_ids: Sequence[int], *, today: date, months_max: int, is_needed: bool
+) -> dict[int, str]:
+    """Return, by account, why its household's risk profile lets nothing be proposed; two queries.
+
+    `is_needed`: an account whose household has none is among them.
+    """
+    homes = dict(
+        models.Account.objects.filter(pk__in=account_ids).values_list("pk", "household_id")
+    )
+    newest = (
+        models.RiskProfile.objects.filter(household_id__in=set(homes.values()))
+        .order_by("household_id", "-version")
+        .distinct("household_id")
+        .values_list("household_id", "answered_at", "contradictions", "review__id")
+    )
+    profiles = {
+        household_id: ProfileFacts(answered_at.date(), contradictions, review_id is not None)
+        for household_id, answered_at, contradictions, review_id in newest
+    }
+    gaps = {
+        account_id: find_profile_gap(
+            profiles.get(household_id), today=today, months_max=months_max, is_needed=is_needed
+        )
+        for account_id, household_id in homes.items()
+    }
+    return {account_id: gap for account_id, gap in gaps.items() if gap}
 
 
 @dataclass(frozen=True, slots=True)

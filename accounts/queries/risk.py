@@ -31,3 +31,9 @@ def list_flagged_profiles(household_ids: Sequence[int]) -> list[models.RiskProfi
     """Return the present profiles among these households that hold contradictions."""
     profiles = list_latest_profiles(household_ids).values()
     return [profile for profile in profiles if profile.contradictions]
+
+
+def get_review(profile_id: int) -> models.ProfileReview | None:
+    """Return the note that settles a profile's contradictions, or None."""
+    reviews = models.ProfileReview.objects.select_related("reviewed_by")
+    return reviews.filter(profile_id=profile_id).first()

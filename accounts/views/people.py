@@ -77,6 +77,7 @@ def person_invite(request: HttpRequest) -> HttpResponse:
                 role=Role(form.cleaned_data["role"]),
                 household_id=household.pk if household else None,
                 actor_id=admin.pk,
+                site=request.build_absolute_uri("/"),
             )
         except Refused as refusal:
             form.add_error(None, str(refusal))

@@ -22,6 +22,7 @@ from accounts.domain.questionnaire import QUESTIONS
 from accounts.domain.risk import LEVEL_MAX
 from accounts.domain.roles import Role
 from accounts.forms import QuestionnaireForm
+from accounts.forms.consents import ReviewForm
 from accounts.operations import risk
 from accounts.queries import risk as queries
 from robo.common import clock
@@ -51,6 +52,9 @@ def risk_profile(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "page": versions.get_page(request.GET.get("page")),
         "can_answer": has_permission(user, Permission.WRITE_PROFILE),
         "is_own": user.role == Role.CLIENT,
+        "review": queries.get_review(profile.pk) if profile else None,
+        "review_form": ReviewForm(),
+        "may_review": has_permission(user, Permission.REVIEW_PROFILES),
     }
     return render(request, "accounts/risk_profile.html", context)
 

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from accounts.domain.doors import MailKind
 from accounts.domain.roles import Role
 from accounts.operations.audit import record_audit_entry
+from accounts.operations.notices import announce
 from accounts.queries import people
 from portfolios import models
 from portfolios.domain import ledger
@@ -69,6 +71,10 @@ def open_break(
         owner_id=owner_id or _find_owner(account_id),
     )
     _audit(row, None, "opened", f"ours {_plain(ours)}, the broker's {_plain(theirs)}: {note}")
+    if row.owner_id is not None:
+        announce(
+            person_ids=[row.owner_id], kind=MailKind.BREAK_OPENED, event=f"{row.pk}:{row.owner_id}"
+        )
     return row
 
 
@@ -89,6 +95,7 @@ def assign_break(*, break_id: int, owner_id: int, user_id: int) -> None:
         raise Refused(f"{owner.name} cannot own a break: choose an advisor or supervisor.")
     row.owner_id = owner_id
     row.save(update_fields=["owner"])
+    announce(person_ids=[owner_id], kind=MailKind.BREAK_OPENED, event=f"{row.pk}:{owner_id}")
     _audit(row, user_id, "assigned", f"to {owner.name}")
 
 

@@ -118,6 +118,8 @@ LATE_TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
 
 OPEN_PROPOSAL = frozenset(status for status, _event in PROPOSAL_TRANSITIONS)
 CLOSED_PROPOSAL = frozenset(ProposalStatus) - OPEN_PROPOSAL
+# Nothing has been sent: a client's yes or no still counts.
+ANSWERABLE = frozenset({ProposalStatus.PENDING, ProposalStatus.APPROVED})
 OPEN_ORDER = frozenset(status for status, _event in ORDER_TRANSITIONS)
 CLOSED_ORDER = frozenset(OrderStatus) - OPEN_ORDER
 

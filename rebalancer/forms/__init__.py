@@ -44,6 +44,19 @@ class DecisionForm(forms.Form):
         return values
 
 
+class AnswerForm(forms.Form):
+    """A client's yes or no to the trades that they saw."""
+
+    answer = forms.ChoiceField(choices=[("yes", "Yes"), ("no", "No")])
+    content_hash = forms.CharField(max_length=64)
+    note = forms.CharField(
+        label="Anything you want to add",
+        max_length=300,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
 class TradeChoiceForm(forms.Form):
     """The trades that a person wants out of a proposal."""
 

@@ -10,10 +10,12 @@ from random import Random
 
 from django.conf import settings
 
+from accounts.domain.disclosures import DEFAULT_TEXTS
 from accounts.domain.roles import PriceSourceKind, Role, TaxStatus, WishKind
-from accounts.operations import cash_needs, people, risk, users
+from accounts.operations import cash_needs, consents, people, risk, users
 from accounts.operations.firms import advance_simulated_date
 from accounts.queries import people as people_queries
+from accounts.queries.consents import list_published
 from portfolios.domain.lots import OpeningLot
 from portfolios.operations import books, models, prices, securities, wishes
 from portfolios.price_sources.simulated import Listing, simulate_closes
@@ -49,6 +51,7 @@ def found_firm(now: datetime) -> None:
         desk.sign_up(who, Role.ADVISOR)
     desk.list_securities()
     desk.live_prices()
+    desk.publish_texts()
     for name, weights in demo_market.MODELS.items():
         desk.publish(name, weights)
     for score, name in demo_market.MODEL_OF_SCORE.items():
@@ -191,6 +194,22 @@ class DemoDesk:
             actor_id=people_queries.get_service_user(self.firm_id).pk,
         )
 
+    def publish_texts(self) -> None:
+        """Write and publish the texts that ship, for clients to agree to."""
+        author, publisher = (self._user_id(who) for who in demo.ADMINS)
+        for kind, text in DEFAULT_TEXTS.items():
+            row = consents.draft_disclosure(
+                firm_id=self.firm_id,
+                kind=kind,
+                title=text.title,
+                text=text.write(),
+                user_id=author,
+            )
+            today = self.history[-1]
+            consents.publish_disclosure(
+                disclosure_id=row.pk, effective_date=today, today=today, user_id=publisher
+            )
+
     def publish(self, name: str, weights: Mapping[str, str]) -> None:
         """Draft, review and publish a model; what its weights leave is cash."""
         author, publisher = (self._user_id(who) for who in demo.ADMINS)
@@ -226,6 +245,15 @@ class DemoDesk:
                 actor_id=self.admin_id,
             )
         client_id = self.sign_up(household.client, Role.CLIENT, row.pk)
+        consents.give_consents(
+            household_id=row.pk,
+            user_id=client_id,
+            agreed=[
+                (text.pk, text.text_hash)
+                for text in list_published([self.firm_id])
+                if text.kind not in household.unread
+            ],
+        )
         profile = risk.answer_questionnaire(
             household_id=row.pk,
             answers=demo.TEMPERS[household.temper],
@@ -284,10 +312,21 @@ class DemoDesk:
             number=number,
             custodian="Paper Custody",
             tax_status=account.tax_status,
-            is_discretionary=True,
+            is_discretionary=account.is_discretionary,
             opened_date=opened,
             actor_id=self.admin_id,
         )
+        if account.is_discretionary:
+            consents.record_mandate(
+                account_id=account_id,
+                details=consents.MandateDetails(
+                    text=demo.MANDATE_TEXT,
+                    signed_by=household.client[1],
+                    signed_on=opened,
+                    starts_on=opened,
+                ),
+                user_id=self.admin_id,
+            )
         excluded = {
             subject for kind, subject, _note in household.wishes if kind is WishKind.EXCLUDE
         }

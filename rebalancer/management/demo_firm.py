@@ -7,9 +7,14 @@ Invented from first to last, like its market (`demo_market`). What does somethin
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from accounts.domain.disclosures import DisclosureKind
 from accounts.domain.roles import TaxStatus, WishKind
 
 FIRM_NAME = "Harbor Lane Advisory"
+MANDATE_TEXT = (
+    f"{FIRM_NAME} may buy and sell in this account without asking each time, so that it follows "
+    "the portfolio we agreed on. I may end this at any time."
+)
 HISTORY_SESSIONS = 250
 LIVE_SESSIONS = 30
 
@@ -106,6 +111,7 @@ class DemoAccount:
     policy: str
     # Weight held in shares instead of bonds, so that the account soon leaves its bands.
     tilt: float = 0.0
+    is_discretionary: bool = True  # else each proposal waits for the client's yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,8 @@ class DemoHousehold:
     cash_need: tuple[str, int, str] | None = None  # (amount, days from then, purpose)
     deposit: str = ""
     is_late: bool = False  # comes from another adviser on that day
+    # Texts that the client has not agreed to yet: what is proposed for the household waits.
+    unread: tuple[DisclosureKind, ...] = ()
     # Holds shares that nobody has classified yet, which blocks the account.
     has_legacy: bool = False
     taxes: dict[str, object] = field(default_factory=dict)
@@ -149,16 +157,27 @@ def _couple(
     value: int,
     *policies: str,
     tilt: float = 0.0,
+    asked_first: bool = False,
     **more: object,
 ) -> DemoHousehold:
-    """Return a household with a joint account, an IRA and, with three policies, a Roth IRA."""
+    """Return a household with a joint account, an IRA and, with three policies, a Roth IRA.
+
+    `asked_first`: the joint account has no mandate.
+    """
     kinds = (("Joint account", JOINT, 1.0), ("Traditional IRA", IRA, 0.6), ("Roth IRA", ROTH, 0.25))
     return DemoHousehold(
         name=name,
         client=(f"{first.lower()}@{name.lower().replace(' ', '')}.example", f"{first} {name}"),
         temper=temper,
         accounts=tuple(
-            DemoAccount(title, status, int(value * share), policy, tilt)
+            DemoAccount(
+                title,
+                status,
+                int(value * share),
+                policy,
+                tilt,
+                is_discretionary=not (asked_first and status is JOINT),
+            )
             for (title, status, share), policy in zip(kinds, policies, strict=False)
         ),
         **more,  # type: ignore[arg-type]
@@ -198,7 +217,19 @@ HOUSEHOLDS = (
     ),
     _couple("Silva", "Rita", "careful", 260_000, DAILY, QUARTERLY, tilt=0.03),
     _couple("Novak", "Petra", "bold", 95_000, RELATIVE, DAILY),
-    _couple("Haddad", "Sami", "calm", 340_000, DAILY, RELATIVE, FRIDAYS, tilt=0.09, is_late=True),
+    # Says yes or no to each proposal for the joint account.
+    _couple(
+        "Haddad",
+        "Sami",
+        "calm",
+        340_000,
+        DAILY,
+        RELATIVE,
+        FRIDAYS,
+        tilt=0.09,
+        asked_first=True,
+        is_late=True,
+    ),
     _couple(
         "Whitfield",
         "June",
@@ -249,7 +280,7 @@ HOUSEHOLDS = (
         is_late=True,
         lots=(DemoLot(0, "USTM", 45_000, 90, -0.16), DemoLot(1, "USTX", 18_000, 10, 0.0)),
     ),
-    # A loss that a substitute can stand in for while it is harvested.
+    # A loss that a substitute can stand in for while it is harvested; a text waits to be read.
     _couple(
         "Costa",
         "Bruno",
@@ -258,6 +289,7 @@ HOUSEHOLDS = (
         MINDFUL,
         PAYING,
         is_late=True,
+        unread=(DisclosureKind.HALTS,),
         lots=(DemoLot(0, "DEVX", 30_000, 150, -0.22),),
     ),
 )

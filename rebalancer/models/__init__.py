@@ -4,6 +4,7 @@ The row is the queue: each stage of a rebalance leaves rows whose status is the 
 list. Decisions and fills are append-only in PostgreSQL. Nothing here cascades.
 """
 
+from rebalancer.models.answers import ClientAnswer
 from rebalancer.models.connections import BrokerConnection
 from rebalancer.models.controls import EnteredOrder, LimitSet, LimitUse, RateUse, Switch
 from rebalancer.models.looks import Check, CycleRun
@@ -15,6 +16,7 @@ __all__ = [
     "Block",
     "BrokerConnection",
     "Check",
+    "ClientAnswer",
     "CycleRun",
     "Decision",
     "EnteredOrder",

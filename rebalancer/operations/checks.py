@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.db import transaction
 
+from accounts.domain.roles import PriceSourceKind
 from accounts.operations.audit import record_audit_entry
-from accounts.queries import people
+from accounts.queries import people, planning
 from portfolios.queries import market
 from rebalancer import models
 from rebalancer.domain.kinds import Cause, CheckStatus, Trigger
@@ -78,6 +80,7 @@ def check_drift(
     findings = _look_further(
         book, targets, drifts, {at[k.account_id] for k in looks if k.account_id in at}
     )
+    unsuited = _find_unsuited(firm_id, looks, now)
     checks = [
         _describe(
             firm_id,
@@ -87,6 +90,7 @@ def check_drift(
             drifts[look.cause is Cause.CASH_FLOW],
             at[look.account_id],
             findings,
+            unsuited.get(look.account_id, ""),
         )
         for look in looks
         if look.account_id in at
@@ -96,6 +100,18 @@ def check_drift(
     fresh = [c for c in checks if (c.account_id, c.cause, c.period_key) not in before]
     _expire_needless(fresh, now)
     return Counter(check.status for check in fresh)
+
+
+def _find_unsuited(firm_id: int, looks: Sequence[DueLook], now: datetime) -> dict[int, str]:
+    """Return, by account, why its household's risk profile lets nothing be proposed."""
+    firm = people.get_firm(firm_id)
+    # Answers are dated by the real clock, also where the market is simulated.
+    return planning.list_profile_gaps(
+        sorted({look.account_id for look in looks}),
+        today=now.date(),
+        months_max=settings.PROFILE_MONTHS_MAX,
+        is_needed=firm.price_source != PriceSourceKind.SIMULATED,
+    )
 
 
 def request_check(*, account_id: int, user_id: int, now: datetime) -> models.Check:
@@ -194,6 +210,7 @@ def _describe(
     drift: Drift,
     account: int,
     findings: _Findings,
+    unsuited: str,
 ) -> models.Check:
     policy = book.policies[book.policy_index[account]] if book.policy_index[account] >= 0 else None
     model = book.models[book.model_index[account]] if book.model_index[account] >= 0 else None
@@ -206,9 +223,9 @@ def _describe(
         period_key=look.period_key,
         price_date=book.price_date,
     )
-    if account in targets.blocked or policy is None:
+    if account in targets.blocked or policy is None or unsuited:
         check.status = CheckStatus.BLOCKED
-        check.reason = targets.blocked.get(account, "")
+        check.reason = targets.blocked.get(account, unsuited)
         return check
     check.value = Decimal(str(round(float(book.values[account]), 2)))
     check.is_breached = bool(drift.is_breached[account])

@@ -5,13 +5,16 @@ roles and the person are read from the database at the moment of the act.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.domain.roles import Role
 from accounts.operations.audit import record_audit_entry
+from accounts.operations.notices import announce_stop
 from accounts.queries import people
 from portfolios.queries.halts import get_symbol
 from rebalancer import models
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 REASON_LENGTH_MAX = 300
+# What happened longer ago is told nobody any more: the mail that says so has been cleared away.
+TOLD_DAYS = 7
 # The engine (SERVICE) stops by itself what its own proofs find untrue; it never clears anything.
 MAY_SET: Mapping[SwitchScope, frozenset[Role]] = {
     SwitchScope.ALL: frozenset({Role.OPERATOR, Role.SERVICE}),
@@ -82,6 +87,8 @@ def set_switch(
     switch.save()
     _audit(switch, user, "set", f"Stopped {describe(switch)}", reason)
     switch.refresh_from_db()
+    if scope is not SwitchScope.ALL:
+        _announce(switch)
     return switch
 
 
@@ -128,6 +135,8 @@ def clear_switch(*, switch_id: int, user_id: int) -> models.Switch:
     switch.save(update_fields=["is_stopped", "cleared_by", "cleared_at"])
     _audit(switch, user, "cleared", f"Let {describe(switch)} go on", switch.clear_reason)
     switch.refresh_from_db()
+    if switch.scope != SwitchScope.ALL:
+        _announce(switch)
     return switch
 
 
@@ -230,4 +239,32 @@ def _audit(switch: models.Switch, user: "User", event: str, summary: str, reason
             "broker": switch.broker,
             "reason": reason,
         },
+    )
+
+
+@transaction.atomic
+def announce_stop_of_all() -> int:
+    """Tell everybody of every firm that all trading is stopped, or goes on; return how many.
+
+    Workers do it: whoever set the switch sees the people of one firm only. Repeating tells nobody
+    twice, and what was cleared before anybody looked is told as going on.
+    """
+    lately = Now() - timedelta(days=TOLD_DAYS)
+    switch = (
+        models.Switch.objects.filter(scope=SwitchScope.ALL)
+        .filter(Q(is_stopped=True, set_at__gt=lately) | Q(is_stopped=False, cleared_at__gt=lately))
+        .first()
+    )
+    return _announce(switch) if switch else 0
+
+
+def _announce(switch: models.Switch) -> int:
+    """Tell clients and staff at one instant, so that nobody trades on having heard of it first."""
+    moment = switch.set_at if switch.is_stopped else switch.cleared_at
+    return announce_stop(
+        firm_id=switch.firm_id,
+        account_id=switch.account_id,
+        is_stopped=switch.is_stopped,
+        what=describe(switch),
+        event=f"{switch.public_id}:{moment.isoformat() if moment else ''}",
     )

@@ -10,6 +10,7 @@ from rebalancer import models
 from rebalancer.domain.explain import explain_trade
 from rebalancer.domain.lifecycle import ProposalEvent, ProposalStatus, advance_proposal
 from rebalancer.domain.policy import hash_json
+from rebalancer.operations.consents import announce_questions
 from rebalancer.operations.solving import Solved, Wanted
 from rebalancer.operations.trail import audit_proposals
 
@@ -71,6 +72,7 @@ def store_proposals(
         actor_id=proposed_by_id,
     )
     audit_proposals(proposals, event="made", summary="Proposed trades", actor_id=proposed_by_id)
+    announce_questions(proposals)
     return proposals
 
 

@@ -21,6 +21,7 @@ from accounts.queries.planning import list_cash_needs
 from accounts.queries.risk import get_latest_profile
 from portfolios.queries.wishes import list_wishes
 from rebalancer.access import visible_proposals
+from rebalancer.queries.pages import consents as consent_pages
 from rebalancer.queries.pages import household as pages
 from rebalancer.queries.pages import households as lists
 from rebalancer.queries.pages.timeline import list_happenings
@@ -66,17 +67,20 @@ def show_household(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Show one household: to its own people in plain words, to staff with their tools."""
     user = get_signed_in_user(request)
     household = get_household_for(user, public_id)
-    price_date = get_price_date(household.firm, clock.now())
+    now = clock.now()
+    price_date = get_price_date(household.firm, now)
     accounts = list(visible_accounts(user).filter(household=household, is_open=True).order_by("pk"))
     proposals = visible_proposals(user)
+    page = pages.load_household_page(
+        household=household, accounts=accounts, proposals=proposals, price_date=price_date
+    )
     context = {
         "household": household,
         "currency": household.firm.currency,
         "is_client": user.role == Role.CLIENT,
         "price_date": price_date,
-        "page": pages.load_household_page(
-            household=household, accounts=accounts, proposals=proposals, price_date=price_date
-        ),
+        "page": page,
+        "to_do": consent_pages.load_to_do(household=household, page=page, now=now),
         "happenings": list_happenings(
             proposals=proposals,
             account_names={account.pk: account.name for account in accounts},

@@ -1,5 +1,6 @@
 """A proposal: what it would change and why, the decision, and its orders as they go."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,14 +16,15 @@ from accounts.domain.roles import Role
 from accounts.views.step_up import require_fresh_sign_in
 from rebalancer import tasks
 from rebalancer.access import UNDECIDED, get_proposal_for, visible_proposals
-from rebalancer.domain.lifecycle import ProposalStatus
+from rebalancer.domain.lifecycle import ANSWERABLE, ProposalStatus
 from rebalancer.engine.book import NO_BUY, NO_SELL, LockRow
-from rebalancer.forms import DecisionForm, TradeChoiceForm
+from rebalancer.forms import AnswerForm, DecisionForm, TradeChoiceForm
 from rebalancer.forms.alternatives import WhatIfForm
-from rebalancer.operations import approvals, proposals
+from rebalancer.operations import approvals, consents, proposals
 from rebalancer.operations.approvals import ProposalStale
 from rebalancer.operations.solving import Wanted, read_wanted
 from rebalancer.queries.pages import alternatives, words
+from rebalancer.queries.pages import consents as consent_pages
 from rebalancer.queries.pages import proposal as pages
 from rebalancer.views.answers import UNPROCESSABLE, get_price_date, say_no, tell_form_errors
 from robo.common import clock
@@ -47,7 +49,8 @@ def _render(
 ) -> HttpResponse:
     now = clock.now()
     is_pending = proposal.status == ProposalStatus.PENDING
-    is_undecided = proposal.status in UNDECIDED
+    is_client = user.role == Role.CLIENT
+    asks_client = is_client and consent_pages.shows_trades_early(proposal)
     is_own = proposal.proposed_by_id == user.pk
     may_decide = is_pending and has_permission(user, Permission.DECIDE_PROPOSALS)
     may_edit = is_pending and has_permission(user, Permission.EDIT_PROPOSALS)
@@ -59,7 +62,8 @@ def _render(
         "changes": approvals.list_changes_since(proposal) if may_decide else [],
         "form": form,
         "currency": proposal.firm.currency,
-        "is_staff": user.role != Role.CLIENT,
+        "is_staff": not is_client,
+        **_describe_consent(user, proposal, now),
         "what_if": _make_what_if(proposal) if may_edit else None,
         "is_pending": is_pending,
         "is_own": is_own,
@@ -68,12 +72,31 @@ def _render(
         "may_decide": may_decide,
         "may_approve": may_decide and not is_own,
         "may_compare": has_permission(user, Permission.DECIDE_PROPOSALS),
-        "shows_trades": user.role != Role.CLIENT or not is_undecided,
+        "shows_trades": not is_client or asks_client or proposal.status not in UNDECIDED,
         "tax_status": words.TAX_STATUS_WORDS[proposal.account.tax_status],
         "is_taxable": proposal.account.tax_status == "TAXABLE",
         "client_status": words.CLIENT_STATUS_WORDS.get(proposal.status, ""),
     }
     return render(request, "rebalancer/proposal.html", context, status=status)
+
+
+def _describe_consent(user: "User", proposal: "Proposal", now: datetime) -> dict[str, object]:
+    """Return what the page says of the client's word: why, the question, and what waits for it."""
+    is_client = user.role == Role.CLIENT
+    may_answer = (
+        not proposal.account.is_discretionary
+        and has_permission(user, Permission.ANSWER_PROPOSALS)
+        and consent_pages.may_be_answered(proposal, now)
+    )
+    return {
+        "answer": consent_pages.find_answer(proposal),
+        "answer_form": AnswerForm() if may_answer else None,
+        "rationale": consent_pages.explain_to_client(proposal) if is_client else (),
+        # The very question that sending asks.
+        "missing": (
+            consents.list_missing(proposal, now=now) if proposal.status in ANSWERABLE else []
+        ),
+    }
 
 
 @require_permission(Permission.READ_PROPOSALS)
@@ -125,10 +148,48 @@ def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
         )
     if is_approval:
         tasks.nudge(tasks.submit_orders)
-        messages.success(request, "Approved. The orders are on their way.")
+        missing = consents.list_missing(proposal, now=clock.now())
+        if missing:
+            messages.info(
+                request, f"Approved. It is sent when this is settled: {' '.join(missing)}"
+            )
+        else:
+            messages.success(request, "Approved. The orders are on their way.")
     else:
         messages.success(request, "Rejected. Nothing will be traded.")
     return redirect(address)
+
+
+@require_permission(Permission.ANSWER_PROPOSALS)
+@require_POST
+@require_fresh_sign_in
+def answer(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Record a client's own yes or no to exactly what was seen."""
+    user = get_signed_in_user(request)
+    proposal = get_proposal_for(user, public_id)
+    address = reverse("rebalancer:proposal", args=[public_id])
+    form = AnswerForm(request.POST)
+    if not form.is_valid():
+        refusal = Refused("Your answer could not be read. Please say yes or no.")
+        return say_no(request, refusal, back_url=address, back_label="Back to the trades")
+    is_yes = form.cleaned_data["answer"] == "yes"
+    try:
+        consents.answer_proposal(
+            proposal_id=proposal.pk,
+            user_id=user.pk,
+            is_yes=is_yes,
+            content_hash=form.cleaned_data["content_hash"],
+            note=form.cleaned_data["note"],
+            now=clock.now(),
+        )
+    except Refused as error:
+        return say_no(request, error, back_url=address, back_label="See how it stands now")
+    if is_yes:
+        tasks.nudge(tasks.submit_orders)
+        messages.success(request, "Thank you. Your yes is on record.")
+        return redirect(address)
+    messages.success(request, "Your no is on record. Nothing will be traded.")
+    return redirect("rebalancer:household", proposal.account.household.public_id)
 
 
 def _find_fresh(user: "User", proposal: "Proposal", error: Refused) -> UUID | None:

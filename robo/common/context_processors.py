@@ -37,6 +37,7 @@ PRICES = Destination("Prices", "portfolios:prices", "chart")
 PEOPLE = Destination("People", "accounts:people", "users")
 PROGRAMS = Destination("Programs", "accounts:tokens", "key")
 SECRETS = Destination("Secrets", "accounts:secrets", "key")
+DISCLOSURES = Destination("Texts for clients", "accounts:disclosures", "document")
 SUPPORT = Destination("Support", "accounts:support", "lock")
 ADMIN = Destination("Admin", "admin:index", "settings")
 MARKET = Destination("Market", "rebalancer:market", "activity")
@@ -44,6 +45,7 @@ NAVIGATION = {
     "CLIENT": (
         Destination("Overview", "rebalancer:household", "home", is_of_household=True),
         Destination("Risk profile", "accounts:risk_profile", "sliders", is_of_household=True),
+        Destination("Documents", "accounts:documents", "document", is_of_household=True),
         Destination("Activity", "accounts:journal", "clock"),
     ),
     "ADVISOR": (WORK_LIST, HOUSEHOLDS, ORDERS, BREAKS, CONTROLS, MODELS, PRICES, JOURNAL),
@@ -57,6 +59,7 @@ NAVIGATION = {
         POLICIES,
         PRICES,
         PEOPLE,
+        DISCLOSURES,
         SUPPORT,
         SECRETS,
         JOURNAL,
@@ -72,6 +75,7 @@ NAVIGATION = {
         PRICES,
         Destination("Import", "portfolios:import_positions", "upload"),
         PEOPLE,
+        DISCLOSURES,
         PROGRAMS,
         JOURNAL,
         ADMIN,

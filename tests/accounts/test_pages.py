@@ -141,7 +141,7 @@ def test_the_frame_shows_each_role_its_own_way_around(world, client):
         seen[actor] = [entry["label"] for entry in answer.context["navigation"]]
         current = [entry for entry in answer.context["navigation"] if entry["is_current"]]
         assert [entry["url"] for entry in current] == [reverse("accounts:journal")]
-    assert seen["client"] == ["Overview", "Risk profile", "Activity"]
+    assert seen["client"] == ["Overview", "Risk profile", "Documents", "Activity"]
     assert "Work list" in seen["advisor"]
     assert "People" not in seen["advisor"]
     assert "People" in seen["admin"]

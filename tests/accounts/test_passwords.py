@@ -251,7 +251,8 @@ def test_mail_goes_out_over_smtp_and_waits_while_the_server_is_away(advisor, set
 
 def test_every_kind_of_mail_can_be_written(advisor, mailoutbox):
     facts = {
-        "PASSWORD_LINK": {"site": SITE}, "RECOVERY_CODE_USED": {"left": 9},
+        "PASSWORD_LINK": {"site": SITE}, "INVITATION": {"site": SITE},
+        "RECOVERY_CODE_USED": {"left": 9},
         "SECOND_FACTOR_CHANGED": {"change": "set up", "what": "a passkey"},
         "SECOND_FACTOR_RESET": {"reason": "Lost & <gone>"},
     }  # fmt: skip

@@ -17,6 +17,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import AuditEntry, User
 from portfolios.models import CashBalance, Holding, JournalEntry, ModelVersion
 from rebalancer.domain.lifecycle import OPEN_PROPOSAL, ProposalStatus
+from rebalancer.management.demo_firm import HOUSEHOLDS
 from rebalancer.models import Check, CycleRun, Policy, PolicyAssignment, Proposal
 from robo.common.templatetags.figures import money, percent, points, quantity
 from tests.browser.books import get_value, proposals_held_up
@@ -55,8 +56,11 @@ def choose_pending(advisor: str, **conditions: object) -> Proposal:
         Proposal.objects.filter(
             status=ProposalStatus.PENDING,
             account__household__assignments__advisor__email=advisor,
+            # Whose client is asked first is another story.
+            account__is_discretionary=True,
             **conditions,
         )
+        .exclude(account__household__name__in=[home.name for home in HOUSEHOLDS if home.unread])
         .select_related("account__household", "origin_check", "policy")
         .order_by("-turnover_amount")[0]
     )

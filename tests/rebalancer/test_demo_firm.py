@@ -5,7 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.models import Household
+from accounts.models import Account, Household
+from accounts.queries.consents import (
+    describe_firm_day,
+    list_consent_gaps,
+    list_mandate_facts,
+)
 from portfolios.models import Security
 from portfolios.queries.books import check_books
 from rebalancer.domain.kinds import Trigger
@@ -96,3 +101,15 @@ def test_one_household_has_a_budget_and_one_is_managed_as_one_portfolio(firm):
         assert row.daily_volume
         assert row.sector
         assert row.issuer in {"Meridian", "Alder"}
+
+
+def test_a_visitor_finds_a_text_to_accept_and_an_account_that_is_asked_first(firm):
+    day = describe_firm_day(firm, firm.simulated_date)
+    homes = {home.pk: home.name for home in Household.objects.filter(firm=firm)}
+    gaps = list_consent_gaps(dict.fromkeys(homes, day))
+    assert {homes[pk] for pk, missing in gaps.items() if missing} == {"Costa"}
+    accounts = Account.objects.filter(firm=firm)
+    asked = accounts.filter(is_discretionary=False)
+    assert [account.household.name for account in asked] == ["Haddad"]
+    mandated = list_mandate_facts([account.pk for account in accounts])
+    assert len(mandated) == len(accounts) - 1

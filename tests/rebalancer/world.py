@@ -82,6 +82,8 @@ class World:
             account_ids=[account_id], policy_id=self.policy.pk, user_id=self.admin.pk
         )
         account = Account.objects.get(pk=account_id)
+        if account.is_discretionary:
+            people.give_mandate(account)
         self.accounts.append(account)
         return account
 

@@ -15,6 +15,7 @@ import pytest
 from django.db.models import Count, Sum
 
 from accounts.domain.roles import Role, TaxStatus
+from accounts.models import Account
 from accounts.operations import people as people_operations
 from portfolios.domain.lots import OpeningLot
 from portfolios.domain.pricing import Quote
@@ -166,6 +167,7 @@ class Year:
             opened_date=day,
             actor_id=self.admin.pk,
         )
+        people.give_mandate(Account.objects.get(pk=account_id))
         value = dice.uniform(20_000, 900_000)
         weights = list(MODELS.values())[number % 2].split()
         books.book_opening(

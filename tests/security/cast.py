@@ -12,9 +12,10 @@ from typing import Any
 from django.db import connection, models
 from django.test import Client
 
+from accounts.domain.disclosures import DisclosureKind
 from accounts.domain.roles import Role, WishKind
 from accounts.models import Firm, User
-from accounts.operations import support
+from accounts.operations import consents, support
 from accounts.operations.cash_needs import add_cash_need
 from accounts.operations.wishes import record_wish
 from portfolios.domain.kinds import ActionKind, BreakKind
@@ -118,8 +119,16 @@ def _furnish(cast: Cast) -> dict[str, Any]:
     run = CycleRun.objects.create(firm=firm, label="a run", requested_by=admin)
     version = ModelVersion.objects.get(pk=cast.proposal.model_version_id)
     action, settled = _put_on_record(cast)
+    text = consents.draft_disclosure(
+        firm_id=firm.pk,
+        kind=DisclosureKind.FEES,
+        title="What it costs",
+        text="Ask us.",
+        user_id=admin.pk,
+    )
     return {
         **cast.keys,
+        "disclosure": text.public_id,
         "action": action,
         "break": settled,
         "need": getattr(need, "pk", need),

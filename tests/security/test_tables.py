@@ -23,6 +23,8 @@ EXEMPT = {
 # What is on record: both roles may only add to it.
 APPEND_ONLY = {
     "accounts_auditentry",
+    "accounts_consent",
+    "accounts_profilereview",
     "accounts_riskprofile",
     "portfolios_closedperiod",
     "portfolios_disposal",
@@ -30,6 +32,7 @@ APPEND_ONLY = {
     "portfolios_lotadjustment",
     "portfolios_price",
     "portfolios_transfer",
+    "rebalancer_clientanswer",
     "rebalancer_decision",
     "rebalancer_fill",
 }

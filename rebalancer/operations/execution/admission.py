@@ -16,6 +16,7 @@ from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderEvent, OrderStatus
 from rebalancer.domain.limits import OrderFacts, RefusalCode
 from rebalancer.operations import gate
+from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.completing import close_orders
 from rebalancer.operations.execution.facts import TradingDay, load_free_cash
 
@@ -49,6 +50,29 @@ def drop_lapsed(
         if words:
             lapsed.setdefault(order.proposal_id, words)
     return _cancel_runs(orders, lapsed, closed, now)
+
+
+def keep_allowed(
+    orders: Sequence[models.Order], closed: list[models.Order], now: datetime
+) -> list[models.Order]:
+    """Return the orders that the client's word covers at this moment; the others wait, and say why.
+
+    A mandate may have ended, or a text been replaced, between two orders of the same proposal.
+    Those that wait longer than their approval holds are cancelled.
+    """
+    proposals = {order.proposal_id: order.proposal for order in orders}
+    missing = find_missing(list(proposals.values()), now=now)
+    late = {
+        row.pk: f"Not sent in time: {' '.join(missing[row.pk])}"[:300]
+        for row in proposals.values()
+        if missing[row.pk] and now >= row.expires_at
+    }
+    orders = _cancel_runs(orders, late, closed, now)
+    waiting = [order for order in orders if missing[order.proposal_id]]
+    for order in waiting:
+        order.reason = f"Waits: {' '.join(missing[order.proposal_id])}"[:300]
+    models.Order.objects.bulk_update(waiting, ["reason"])
+    return [order for order in orders if not missing[order.proposal_id]]
 
 
 def _find_lapse(order: models.Order, day: TradingDay, *, has_acted: bool) -> str:

@@ -38,6 +38,7 @@ from rebalancer.operations.execution.admission import (
     find_reserve,
     fit_to_broker,
     fit_to_cash,
+    keep_allowed,
     pass_gate,
 )
 from rebalancer.operations.execution.brokers import reach_broker
@@ -81,6 +82,7 @@ def _form_batch(*, side: Side, after: int, now: datetime) -> tuple[int, int | No
     closed: list[models.Order] = []
     going = [order for order in orders if order.firm_id in doors]
     going = drop_lapsed(going, days, closed, now)
+    going = keep_allowed(going, closed, now)
     going = fit_to_broker(going, doors, closed, now)
     ceilings: dict[int, Decimal] = {}
     if side is Side.BUY:

@@ -17,6 +17,7 @@ from rebalancer.domain.lifecycle import (
     advance_order,
     advance_proposal,
 )
+from rebalancer.operations.consents import announce_done
 from rebalancer.operations.trail import audit_proposals
 
 PROPOSALS_AT_ONCE = 200
@@ -63,6 +64,8 @@ def complete_proposals(*, now: datetime) -> int:
             event=status.lower(),
             summary=words,
         )
+    if done:
+        announce_done(done)
     return len(done)
 
 

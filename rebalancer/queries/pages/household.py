@@ -144,7 +144,7 @@ def load_household_page(
     policies = _list_policies(ids)
     open_proposals = {
         row.account_id: row
-        for row in proposals.filter(
+        for row in proposals.select_related("client_answer").filter(
             account_id__in=ids,
             status__in=[
                 ProposalStatus.PENDING,
