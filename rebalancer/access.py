@@ -17,7 +17,16 @@ from accounts.domain.roles import Role
 from portfolios.queries.models import list_models
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.domain.limits import SwitchScope
-from rebalancer.models import Check, CycleRun, LimitSet, Order, Policy, Proposal, Switch
+from rebalancer.models import (
+    Check,
+    CycleRun,
+    LimitSet,
+    Order,
+    Policy,
+    Proposal,
+    SliceDecision,
+    Switch,
+)
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -101,6 +110,15 @@ def get_limit_set_for(user: "User", public_id: UUID) -> LimitSet:
     """
     check_permission(user, Permission.READ_POLICIES)
     return get_object_or_404(LimitSet.objects.filter(firm_id=user.firm_id), public_id=public_id)
+
+
+def get_slice_decision_for(user: "User", decision_id: int) -> SliceDecision:
+    """Return what somebody of the firm said of an order that nobody knows of.
+
+    :raises Http404: when there is none, or it is not theirs to see.
+    """
+    check_permission(user, Permission.SETTLE_REPORTS)
+    return get_object_or_404(SliceDecision.objects.filter(firm_id=user.firm_id), pk=decision_id)
 
 
 def get_proposal_for(user: "User", public_id: UUID) -> Proposal:

@@ -155,6 +155,27 @@ show_records(
     filters=("broker",),
 )
 show_records(
+    models.ReconciliationRun,
+    "day",
+    "broker",
+    "status",
+    "asked_by",
+    "started_at",
+    "finished_at",
+    related=("asked_by",),
+    filters=("status", "broker"),
+)
+show_records(
+    models.SliceDecision,
+    "slice",
+    "answer",
+    "asked_by",
+    "confirmed_by",
+    "is_withdrawn",
+    related=("slice", "asked_by", "confirmed_by"),
+    filters=("answer",),
+)
+show_records(
     models.Fill,
     "order",
     "quantity",

@@ -7,7 +7,15 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from accounts.queries import people
-from rebalancer.operations import approvals, checks, controls, cycles, orders, proposals
+from rebalancer.operations import (
+    approvals,
+    checks,
+    controls,
+    cycles,
+    orders,
+    proposals,
+    reconciliation,
+)
 from robo.common import clock
 
 logger = logging.getLogger(__name__)
@@ -76,6 +84,12 @@ def poll_broker() -> None:
 def review_orders() -> None:
     """Read the brokers' own lists of orders: what came late, and what is not ours."""
     orders.review_orders(now=clock.database_now())
+
+
+@shared_task
+def reconcile_brokers() -> None:
+    """Compare each firm's books with its broker's once its day is over, and when somebody asked."""
+    reconciliation.reconcile_due(now=clock.database_now())
 
 
 @shared_task

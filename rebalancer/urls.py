@@ -4,6 +4,7 @@ from django.urls import path
 
 from rebalancer.views import (
     accounts,
+    brokers,
     controls,
     exports,
     households,
@@ -13,6 +14,7 @@ from rebalancer.views import (
     policies,
     proposals,
     publishing,
+    reconciliation,
     work,
 )
 
@@ -49,6 +51,20 @@ urlpatterns = [
     path("orders/", orders.list_orders, name="orders"),
     path("orders/orders.csv", exports.export_orders, name="export_orders"),
     path("accounts/<uuid:public_id>/holdings.csv", exports.export_holdings, name="export_holdings"),
+    path("reconciliation/", reconciliation.show_reconciliation, name="reconciliation"),
+    path("reconciliation/compare/", reconciliation.ask_for_one, name="reconcile"),
+    path("reconciliation/orders/<int:slice_id>/", reconciliation.answer_slice, name="slice_answer"),
+    path(
+        "reconciliation/answers/<int:decision_id>/confirm/",
+        reconciliation.confirm_slice,
+        name="slice_confirm",
+    ),
+    path(
+        "reconciliation/reports/<int:report_id>/",
+        reconciliation.resolve_report,
+        name="report_resolve",
+    ),
+    path("broker/", brokers.show_broker, name="broker"),
     path("controls/", controls.show_controls, name="controls"),
     path("controls/stop/", controls.stop, name="stop"),
     path("controls/switches/<uuid:public_id>/ask/", controls.ask_to_clear, name="ask_to_clear"),

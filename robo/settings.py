@@ -383,6 +383,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "rebalancer.tasks.review_orders",
         "schedule": 10 * TICK_SECONDS,
     },
+    "compare with the brokers": {
+        "task": "rebalancer.tasks.reconcile_brokers",
+        "schedule": TICK_SECONDS,
+    },
     "seal the journal": {"task": "accounts.tasks.seal_journals", "schedule": TICK_SECONDS},
     "tell webhooks": {"task": "accounts.tasks.tell_events", "schedule": TICK_SECONDS},
     "purge kept answers": {"task": "accounts.tasks.purge_answers", "schedule": 3600},

@@ -58,6 +58,10 @@ class Permission(StrEnum):
     STOP_OWN_ACCOUNT = "STOP_OWN_ACCOUNT"
     SET_SWITCH = "SET_SWITCH"
     CLEAR_SWITCH = "CLEAR_SWITCH"
+    RECONCILE = "RECONCILE"  # how our books compare with the broker's, and compare them now
+    SETTLE_REPORTS = "SETTLE_REPORTS"  # what the broker says and fits nothing
+    ADJUST_BOOKS = "ADJUST_BOOKS"  # as the second person
+    CONNECT_BROKER = "CONNECT_BROKER"
     WRITE_PROGRAMS = "WRITE_PROGRAMS"  # service tokens and webhooks
     WRITE_SECRETS = "WRITE_SECRETS"
     CONFIRM_SECRETS = "CONFIRM_SECRETS"
@@ -118,6 +122,10 @@ ROLES_OF: Mapping[Permission, frozenset[Role]] = {
     _P.STOP_OWN_ACCOUNT: frozenset({_CLIENT}),
     _P.SET_SWITCH: frozenset({_ADVISOR, _SUPERVISOR, _ADMIN, _OPERATOR}),
     _P.CLEAR_SWITCH: frozenset({_SUPERVISOR}),
+    _P.RECONCILE: frozenset({_SUPERVISOR, _ADMIN, _OPERATOR}),
+    _P.SETTLE_REPORTS: frozenset({_SUPERVISOR, _OPERATOR}),
+    _P.ADJUST_BOOKS: frozenset({_SUPERVISOR}),
+    _P.CONNECT_BROKER: frozenset({_ADMIN}),
     _P.WRITE_PROGRAMS: frozenset({_ADMIN}),
     _P.WRITE_SECRETS: frozenset({_ADMIN}),
     _P.CONFIRM_SECRETS: frozenset({_SUPERVISOR, _ADMIN}),

@@ -17,6 +17,8 @@ class LookOnly(models.Model):
     is_on = models.BooleanField(default=True)
     reason = models.CharField(max_length=300)
     since = models.DateTimeField(db_default=Now())
+    # The last comparison with the broker that came to its end; none before `since` counts.
+    reconciled_at = models.DateTimeField(null=True)
     release_note = models.CharField(max_length=300, blank=True, help_text="how it was reconciled")
     asked_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     # Set by the second person; the sealer then signs a checkpoint that starts anew, and ends it.

@@ -1,5 +1,7 @@
 """Look-only: how a firm's restored database is stopped, and how two people let it go on."""
 
+from datetime import datetime
+
 from django.db import transaction
 
 from accounts import models
@@ -37,7 +39,8 @@ def stop_when_restored(*, firm_id: int) -> bool:
 def ask_release(*, firm_id: int, user_id: int, note: str) -> None:
     """Ask a second person to let the firm act again; `note` says how the broker was compared.
 
-    :raises Refused: when the note is empty, or nothing is stopped.
+    :raises Refused: when the note is empty, nothing is stopped, or the books were not compared
+        with the broker's since.
     :raises NotAllowed: when this person may not.
     """
     row = _lock(firm_id)
@@ -45,6 +48,7 @@ def ask_release(*, firm_id: int, user_id: int, note: str) -> None:
     note = note.strip()
     if not note:
         raise Refused("Say how positions, cash and open orders were compared with the broker.")
+    _check_reconciled(row)
     row.asked_by, row.release_note = user, note[:NOTE_LENGTH_MAX]
     row.save(update_fields=["asked_by", "release_note"])
     _record(firm_id, user_id, "release_asked", "Asked to end look-only", note)
@@ -66,6 +70,7 @@ def release_look_only(*, firm_id: int, user_id: int) -> None:
         raise NotAllowed("You asked for this, so somebody else must confirm it.")
     if not {row.asked_by.role, user.role} & set(ANSWERABLE):
         raise NotAllowed("One of the two must be a supervisor or an administrator.")
+    _check_reconciled(row)
     row.released_by = user
     row.save(update_fields=["released_by"])
     _record(firm_id, user_id, "released", "Ended look-only", row.release_note)
@@ -94,6 +99,20 @@ def end_look_only(*, firm_id: int) -> int | None:
     )
     notes = checkpoint_files.list_notes(row.firm.public_id)
     return next((n.checkpoint.size for n in reversed(notes) if n.digest in known), 0)
+
+
+def note_reconciled(*, firm_id: int, started_at: datetime) -> None:
+    """Note that a stopped firm was compared with its broker: every difference is on record."""
+    models.LookOnly.objects.filter(firm_id=firm_id, is_on=True, since__lte=started_at).update(
+        reconciled_at=started_at
+    )
+
+
+def _check_reconciled(row: models.LookOnly) -> None:
+    if row.reconciled_at is None or row.reconciled_at < row.since:
+        raise Refused(
+            "The books were not compared with the broker's since this stop: reconcile first."
+        )
 
 
 def _lock(firm_id: int) -> models.LookOnly:

@@ -96,6 +96,15 @@ def list_account_ids(firm_id: int) -> list[int]:
     return list(accounts.order_by("pk").values_list("pk", flat=True))
 
 
+def list_account_numbers(firm_id: int) -> dict[int, tuple[str, UUID]]:
+    """Return the custodian's number and the public id of each of the firm's accounts."""
+    rows = models.Account.objects.filter(firm_id=firm_id).order_by("pk")
+    return {
+        pk: (number, public_id)
+        for pk, number, public_id in rows.values_list("pk", "number", "public_id")
+    }
+
+
 def list_lead_advisors(household_ids: Sequence[int]) -> dict[int, models.User]:
     """Return the leading advisor of each household that has one."""
     leads = models.AdvisorAssignment.objects.filter(household_id__in=household_ids, is_lead=True)

@@ -62,6 +62,14 @@ class BreakKind(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class AdjustmentStatus(StrEnum):
+    """What became of an entry that somebody asked for to settle a break."""
+
+    WAITING = "WAITING"
+    BOOKED = "BOOKED"
+    DROPPED = "DROPPED"
+
+
 class Side(StrEnum):
     """Which way a trade goes."""
 

@@ -69,7 +69,7 @@ class AssignForm(forms.Form):
 
 
 class CloseBreakForm(forms.Form):
-    """How a break was settled; only some people may book an adjustment."""
+    """How a break was settled; an adjustment is only asked for, and another person books it."""
 
     theirs = forms.DecimalField(
         max_digits=28,
@@ -80,7 +80,7 @@ class CloseBreakForm(forms.Form):
     is_adjusted = forms.BooleanField(
         required=False,
         label="Book the difference into our books",
-        help_text="Leave this empty where both agree again.",
+        help_text="A supervisor other than you books it. Leave this empty where both agree again.",
     )
     cost = forms.DecimalField(
         required=False,
@@ -90,11 +90,6 @@ class CloseBreakForm(forms.Form):
         label="What shares that turned up have cost in all",
     )
     note = forms.CharField(max_length=300, label="How it was settled")
-
-    def __init__(self, *args: Any, may_adjust: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not may_adjust:
-            del self.fields["is_adjusted"], self.fields["cost"]
 
 
 class ReinvestmentForm(forms.Form):

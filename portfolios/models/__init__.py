@@ -18,7 +18,7 @@ from portfolios.models.books import (
     LotAdjustment,
     Transfer,
 )
-from portfolios.models.breaks import Break
+from portfolios.models.breaks import Break, BreakAdjustment
 from portfolios.models.corporate_actions import CorporateAction, ReinvestmentChoice
 from portfolios.models.halts import Halt
 from portfolios.models.securities import AssetClass, Price, RefusedPrice, Security, Substitute
@@ -34,6 +34,7 @@ from portfolios.models.targets import (
 __all__ = [
     "AssetClass",
     "Break",
+    "BreakAdjustment",
     "CashBalance",
     "ClosedPeriod",
     "CorporateAction",

@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
-from portfolios.domain.kinds import BreakKind
+from portfolios.domain.kinds import AdjustmentStatus, BreakKind
 from portfolios.models.books import JournalEntry
 from portfolios.models.securities import Security
 
@@ -62,3 +62,55 @@ class Break(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: ours {self.our_quantity}, theirs {self.their_quantity}"
+
+
+class BreakAdjustment(models.Model):
+    """An entry that would settle a break, as one person asks for it and another books it."""
+
+    settles = models.ForeignKey(Break, on_delete=models.PROTECT, related_name="adjustments")
+    # What both sides said when it was asked for: once they say something else, it is void.
+    our_quantity = models.DecimalField(max_digits=28, decimal_places=8)
+    their_quantity = models.DecimalField(max_digits=28, decimal_places=8)
+    cost = models.DecimalField(max_digits=20, decimal_places=2, null=True)
+    entry_date = models.DateField()
+    note = models.CharField(max_length=300)
+    asked_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now(), editable=False)
+    status = models.CharField(
+        max_length=8, choices=[(s, s) for s in AdjustmentStatus], default=AdjustmentStatus.WAITING
+    )
+    decided_by = models.ForeignKey(
+        "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["settles"],
+                condition=models.Q(status=AdjustmentStatus.WAITING),
+                name="break_adjustment_waits_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    status=AdjustmentStatus.WAITING,
+                    decided_by__isnull=True,
+                    decided_at__isnull=True,
+                )
+                | models.Q(
+                    status=AdjustmentStatus.DROPPED,
+                    decided_by__isnull=False,
+                    decided_at__isnull=False,
+                )
+                | models.Q(
+                    status=AdjustmentStatus.BOOKED,
+                    decided_by__isnull=False,
+                    decided_at__isnull=False,
+                )
+                & ~models.Q(asked_by=models.F("decided_by")),
+                name="break_adjustment_by_two",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.settles_id}: {self.status}"

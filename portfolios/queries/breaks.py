@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from portfolios import models
-from portfolios.domain.kinds import ActionKind, ActionStatus
+from portfolios.domain.kinds import ActionKind, ActionStatus, AdjustmentStatus
 from portfolios.domain.money import ZERO
 
 
@@ -33,6 +33,17 @@ def list_open_breaks(account_ids: Sequence[int]) -> list[models.Break]:
         models.Break.objects.filter(account_id__in=account_ids, closed_at__isnull=True)
         .select_related("account__household", "security", "owner")
         .order_by("opened_at", "id")
+    )
+
+
+def find_asked_adjustment(break_id: int) -> models.BreakAdjustment | None:
+    """Return the entry that waits for a second person to settle a break, or None."""
+    return (
+        models.BreakAdjustment.objects.filter(
+            settles_id=break_id, status=AdjustmentStatus.WAITING, settles__closed_at__isnull=True
+        )
+        .select_related("asked_by")
+        .first()
     )
 
 

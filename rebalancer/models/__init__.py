@@ -11,12 +11,14 @@ from rebalancer.models.looks import Check, CycleRun
 from rebalancer.models.orders import Block, Execution, Fill, Order, ParkedReport, Slice
 from rebalancer.models.policies import Policy, PolicyAssignment
 from rebalancer.models.proposals import Decision, Proposal, Trade, TradeLot
+from rebalancer.models.reconciliation import CustodyCursor, ReconciliationRun, SliceDecision
 
 __all__ = [
     "Block",
     "BrokerConnection",
     "Check",
     "ClientAnswer",
+    "CustodyCursor",
     "CycleRun",
     "Decision",
     "EnteredOrder",
@@ -30,7 +32,9 @@ __all__ = [
     "PolicyAssignment",
     "Proposal",
     "RateUse",
+    "ReconciliationRun",
     "Slice",
+    "SliceDecision",
     "Switch",
     "Trade",
     "TradeLot",

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from accounts.domain.roles import Role
 from accounts.domain.secret_names import is_secret_name
 from accounts.operations.audit import record_audit_entry
-from accounts.operations.secrets import read_secret
+from accounts.operations.secrets import read_secret, set_secret
 from accounts.queries import people
 from rebalancer import models
 from rebalancer.brokers.fix import FixBroker, FixConnection, FixStore
@@ -139,9 +139,12 @@ def connect_broker(
     connection_settings: Mapping[str, Any],
     secret_name: str,
     actor_id: int,
+    secret_value: str = "",
     through: str = "",
 ) -> models.BrokerConnection:
     """Send a firm's future orders to another broker; its key waits in the firm's secrets.
+
+    A `secret_value` is kept there encrypted, and not used before a second person confirms it.
 
     `through` is for the journal: how the admin was asked, where that was not a signed-in page.
 
@@ -158,6 +161,10 @@ def connect_broker(
         raise Conflict(
             "Orders are still at the present broker: connect another when they are closed."
         )
+    if secret_value:
+        if not secret_name:
+            raise Refused("Name the secret that you gave a value for.")
+        set_secret(firm_id=firm_id, name=secret_name, value=secret_value, actor_id=actor_id)
     connection, _is_new = models.BrokerConnection.objects.update_or_create(
         firm_id=firm_id,
         defaults={

@@ -26,6 +26,8 @@ WORK_LIST = Destination("Work list", "rebalancer:work_list", "inbox")
 HOUSEHOLDS = Destination("Households", "rebalancer:households", "users")
 ORDERS = Destination("Orders", "rebalancer:orders", "orders")
 CONTROLS = Destination("Controls", "rebalancer:controls", "shield")
+RECONCILIATION = Destination("Reconciliation", "rebalancer:reconciliation", "balance")
+BROKER = Destination("Broker", "rebalancer:broker", "link")
 JOURNAL = Destination("Journal", "accounts:journal", "ledger")
 PROOF = Destination("Proof of the journal", "accounts:journal_proof", "shield")
 MODELS = Destination("Models", "portfolios:models", "layers")
@@ -54,6 +56,7 @@ NAVIGATION = {
         HOUSEHOLDS,
         ORDERS,
         BREAKS,
+        RECONCILIATION,
         CONTROLS,
         MODELS,
         POLICIES,
@@ -70,6 +73,8 @@ NAVIGATION = {
         MODELS,
         POLICIES,
         CONTROLS,
+        RECONCILIATION,
+        BROKER,
         SECURITIES,
         ACTIONS,
         PRICES,
@@ -80,7 +85,7 @@ NAVIGATION = {
         JOURNAL,
         ADMIN,
     ),
-    "OPERATOR": (CONTROLS, SUPPORT, HOUSEHOLDS, PROOF),
+    "OPERATOR": (CONTROLS, RECONCILIATION, BROKER, SUPPORT, HOUSEHOLDS, PROOF),
 }
 MARKET_MOVERS = ("ADVISOR", "SUPERVISOR", "ADMIN")
 

@@ -5,9 +5,11 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.domain.roles import Role
+from accounts.operations.installation import note_reconciled
 from accounts.operations.sealing import seal_journal
 from accounts.queries import checkpoint_files
 from accounts.queries.installation import is_look_only
+from robo.common import clock
 from tests import people
 from tests.accounts.journal_world import make_sealed_firm, use_own_key, write_entries
 
@@ -97,6 +99,11 @@ def test_two_people_end_look_only_on_the_page(settings):
     answer = second.post(reverse("accounts:release_confirm"))
     assert answer.status_code == 409
     assert "Somebody must first say" in answer.content.decode()
+    answer = first.post(reverse("accounts:release_ask"), {"note": "all agree"})
+    assert answer.status_code == 422
+    assert "reconcile first" in answer.content.decode()
+    note_reconciled(firm_id=firm.pk, started_at=clock.database_now())
+    assert "was compared with the broker" in first.get(reverse(PAGE)).content.decode()
     assert first.post(reverse("accounts:release_ask"), {"note": "all agree"}).status_code == 302
     answer = first.post(reverse("accounts:release_confirm"))
     assert answer.status_code == 409

@@ -12,6 +12,7 @@ from accounts.operations.sealing import seal_journal
 from accounts.queries import checkpoint_files
 from accounts.queries.installation import find_look_only, is_look_only
 from accounts.queries.proofs import prove_journal
+from robo.common import clock
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests import people
 from tests.accounts.journal_world import make_sealed_firm, use_own_key, write_entries
@@ -72,6 +73,11 @@ def restored(settings):
     return firm
 
 
+def compare(firm):
+    """Note a comparison with the broker, as `reconcile` does when it has come to its end."""
+    operations.note_reconciled(firm_id=firm.pk, started_at=clock.database_now())
+
+
 def make_two(firm, first=Role.SUPERVISOR, second=Role.OPERATOR):
     return people.make_user(firm, first), people.make_user(firm, second)
 
@@ -102,6 +108,9 @@ def test_two_people_release_it_and_the_journal_starts_anew(restored, capsys):
         operations.release_look_only(firm_id=restored.pk, user_id=operator.pk)
     with pytest.raises(Refused, match="compared with the broker"):
         operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="  ")
+    with pytest.raises(Refused, match="reconcile first"):
+        operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="All 40 agree")
+    compare(restored)
     operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="All 40 agree")
     with pytest.raises(NotAllowed, match="somebody else"):
         operations.release_look_only(firm_id=restored.pk, user_id=supervisor.pk)
@@ -130,6 +139,7 @@ def test_two_people_release_it_and_the_journal_starts_anew(restored, capsys):
 def test_a_crash_at_the_new_start_leaves_it_look_only_until_it_is_outside(restored, monkeypatch):
     supervisor, operator = make_two(restored)
     seal_journal(firm_id=restored.pk)
+    compare(restored)
     operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="agrees")
     operations.release_look_only(firm_id=restored.pk, user_id=operator.pk)
 
@@ -148,6 +158,7 @@ def test_a_crash_at_the_new_start_leaves_it_look_only_until_it_is_outside(restor
 def test_a_second_restore_stops_it_again(settings, restored):
     supervisor, operator = make_two(restored)
     seal_journal(firm_id=restored.pk)
+    compare(restored)
     operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="agrees")
     operations.release_look_only(firm_id=restored.pk, user_id=operator.pk)
     seal_journal(firm_id=restored.pk)
@@ -160,6 +171,9 @@ def test_a_second_restore_stops_it_again(settings, restored):
     stop = find_look_only(restored.pk)
     assert stop.asked_by is None
     assert stop.released_by is None
+    # The comparison of the first time says nothing about this one.
+    with pytest.raises(Refused, match="reconcile first"):
+        operations.ask_release(firm_id=restored.pk, user_id=supervisor.pk, note="agrees")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +186,7 @@ def test_a_second_restore_stops_it_again(settings, restored):
 def test_not_just_any_two_release_it(restored, first, second, word):
     one, two = make_two(restored, first, second)
     seal_journal(firm_id=restored.pk)
+    compare(restored)
     operations.ask_release(firm_id=restored.pk, user_id=one.pk, note="agrees")
     with pytest.raises(NotAllowed, match=word):
         operations.release_look_only(firm_id=restored.pk, user_id=two.pk)

@@ -11,7 +11,7 @@ from portfolios.domain.kinds import BreakKind
 from portfolios.operations import books, breaks
 from portfolios.operations.corporate_actions import apply_actions
 from portfolios.queries.books import check_books
-from tests.people import make_client, make_user
+from tests.people import enter, make_client, make_user
 from tests.portfolios.test_books import OLD, open_account
 from tests.portfolios.world import TODAY, sign_in
 
@@ -134,7 +134,7 @@ def test_an_action_that_could_not_be_booked_is_pointed_out(client, world):
 
 def test_a_difference_is_seen_handed_over_and_settled(client, world, account, row):
     supervisor = make_user(world.firm, Role.SUPERVISOR)
-    sign_in(client, supervisor)
+    enter(client, supervisor)
     listed = client.get(reverse("portfolios:breaks")).content.decode()
     assert "nightly look" in listed
     assert world.advisor.name in listed
@@ -151,20 +151,56 @@ def test_a_difference_is_seen_handed_over_and_settled(client, world, account, ro
     assert "Our books hold 10 and the broker 8 of VTI" in answer.content.decode()
     posted = {"theirs": "8", "note": "two shares never came", "is_adjusted": "on"}
     assert client.post(url, posted).status_code == 302
+    assert models.Holding.objects.get(account=account).quantity == 10
+    # Whoever asked does not book it as well.
+    book = reverse("portfolios:adjustment_confirm", args=[row.public_id])
+    assert "Book it" not in client.get(url).content.decode()
+    refused = client.post(book)
+    assert refused.status_code == 422
+    assert "another supervisor" in refused.content.decode()
+    enter(client, make_user(world.firm, Role.SUPERVISOR))
+    assert "go from 10 to 8" in client.get(url).content.decode()
+    assert client.post(book).status_code == 302
     assert models.Holding.objects.get(account=account).quantity == 8
     page = client.get(url).content.decode()
     assert "two shares never came (booked)" in page
+    assert client.post(book).status_code == 409
     assert client.post(url, posted).status_code == 422
     assert check_books(world.firm.pk) == []
 
 
-def test_an_advisor_says_that_both_agree_again_but_adjusts_nothing(client, world, account, row):
+def test_an_advisor_settles_what_agrees_and_only_asks_for_entries(client, world, account, row):
     sign_in(client, world.advisor)
     url = reverse("portfolios:break", args=[row.public_id])
-    assert "Book the difference" not in client.get(url).content.decode()
+    book = reverse("portfolios:adjustment_confirm", args=[row.public_id])
     posted = {"theirs": "8", "note": "x", "is_adjusted": "on"}
-    assert client.post(url, posted).status_code == 422
+    assert client.post(url, posted).status_code == 302
+    assert client.post(book).status_code == 404
+    assert client.post(url, {**posted, "theirs": "12"}).status_code == 422  # without its cost
+    dropped = client.post(reverse("portfolios:adjustment_drop", args=[row.public_id]))
+    assert dropped.status_code == 302
+    assert models.BreakAdjustment.objects.get().status == "DROPPED"
     assert client.post(url, {"theirs": "10", "note": "a typing error there"}).status_code == 302
+    assert models.Holding.objects.get(account=account).quantity == 10
+
+
+def test_what_was_asked_for_is_void_once_a_side_has_changed(client, world, account, row):
+    sign_in(client, world.advisor)
+    url = reverse("portfolios:break", args=[row.public_id])
+    client.post(url, {"theirs": "8", "note": "x", "is_adjusted": "on"})
+    breaks.open_break(
+        account_id=account.pk,
+        security_id=world.vti.pk,
+        kind=BreakKind.POSITION,
+        source="recon:1",
+        ours=D(10),
+        theirs=D(7),
+        note="nightly look",
+    )
+    enter(client, make_user(world.firm, Role.SUPERVISOR))
+    answer = client.post(reverse("portfolios:adjustment_confirm", args=[row.public_id]))
+    assert answer.status_code == 409
+    assert "look at it anew" in answer.content.decode()
     assert models.Holding.objects.get(account=account).quantity == 10
 
 

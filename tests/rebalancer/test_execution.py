@@ -104,7 +104,7 @@ def test_orders_of_many_accounts_go_as_one_and_share_one_price(script):
     assert {order.status for order in list_sales()} == {OrderStatus.FILLED}
     [told] = [told for told in script.told if told.side == "SELL"]
     assert {(s.quantity, s.amount) for s in told.shares} == {(f.quantity, f.amount) for f in fills}
-    assert {s.account_number for s in told.shares} == {a.number for a in world.accounts}
+    assert {s.account_number for s in told.shares} == {str(a.public_id) for a in world.accounts}
     prove(world)
     # Only now do the buys go, as blocks of their own.
     orders.submit_orders(now=NOW)
@@ -118,7 +118,7 @@ def test_a_broker_without_blocks_gets_each_account_its_own_order(script):
     script.abilities = Abilities(has_blocks=False)
     world = start(80, 120)
     assert models.Block.objects.filter(side="SELL").count() == 2
-    assert {t.account_number for t in script.tickets} == {a.number for a in world.accounts}
+    assert {t.account_number for t in script.tickets} == {str(a.public_id) for a in world.accounts}
     for ticket in script.tickets:
         script.say(
             ticket.client_order_id,

@@ -290,7 +290,7 @@ def test_the_stop_of_one_account_takes_it_out_of_a_block_that_was_not_sent(scrip
     orders.submit_orders(now=NOW)
     orders.submit_orders(now=NOW)
     [ticket] = script.tickets
-    assert ticket.account_number == second.number
+    assert ticket.account_number == str(second.public_id)
     assert models.Order.objects.get(account=first, side="SELL").status == OrderStatus.NEW
     assert models.Block.objects.filter(is_dissolved=True).count() == 1
     prove(world)

@@ -22,7 +22,7 @@ from portfolios.domain.kinds import ActionKind, BreakKind
 from portfolios.models import ModelVersion, RefusedPrice
 from portfolios.operations.breaks import close_break, open_break
 from portfolios.operations.corporate_actions import ActionDetails, record_action
-from rebalancer.models import CycleRun
+from rebalancer.models import CycleRun, ParkedReport, ReconciliationRun
 from robo.common.row_security import FIRM_COLUMN, find_condition, read_tables
 from tests import people
 from tests.api.cast import HEAVY, Cast, make_cast
@@ -117,6 +117,12 @@ def _furnish(cast: Cast) -> dict[str, Any]:
         firm=firm, symbol=cast.symbol, quoted="x", reason="JUMP", detail="", source="feed"
     )
     run = CycleRun.objects.create(firm=firm, label="a run", requested_by=admin)
+    ReconciliationRun.objects.create(
+        firm=firm, broker="PAPER", day=NOW.date(), status="FAILED", error="no answer"
+    )
+    report = ParkedReport.objects.create(
+        firm=firm, broker="PAPER", report_key=f"scene:{firm.pk}", reason="a strange one", report={}
+    )
     version = ModelVersion.objects.get(pk=cast.proposal.model_version_id)
     action, settled = _put_on_record(cast)
     text = consents.draft_disclosure(
@@ -135,6 +141,7 @@ def _furnish(cast: Cast) -> dict[str, Any]:
         "wish": getattr(wish, "pk", wish),
         "refused": refused.pk,
         "run": run.public_id,
+        "report": report.pk,
         "number": version.number,
         "version": version.pk,
         "policy": cast.world.policy.public_id,

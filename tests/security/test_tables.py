@@ -86,7 +86,7 @@ def test_the_policies_are_the_ones_we_know():
     shared = {
         table for table, found in of_table.items() if "firm_id IS NULL" in found["firm_only"][2]
     }
-    assert shared == {"rebalancer_switch"}
+    assert shared == {"rebalancer_parkedreport", "rebalancer_switch"}
 
 
 def test_the_roles_are_no_superusers_and_own_nothing():

@@ -16,6 +16,7 @@ from random import Random
 
 from rebalancer.brokers.paper.dial import Dial, parse_dial
 from rebalancer.brokers.paper.exchange import Exchange
+from rebalancer.brokers.paper.ledger import CustodyTransfer
 from rebalancer.brokers.paper.record import Record
 from rebalancer.brokers.port import (
     Abilities,
@@ -127,10 +128,30 @@ class PaperBroker:
                 key=key, account_number=account_number, symbol=symbol, quantity=quantity
             )
 
+    def transfer_all(self, transfers: Sequence[CustodyTransfer]) -> int:
+        """Make transfers, all or none of them; return how many were new."""
+        with self.exchange() as exchange:
+            return sum(
+                exchange.transfer(
+                    key=one.key,
+                    account_number=one.account_number,
+                    symbol=one.symbol,
+                    quantity=one.quantity,
+                )
+                for one in transfers
+            )
+
     def count_orders(self) -> int:
         """Return how many orders were ever taken."""
         with self.exchange() as exchange:
             return exchange.count_orders()
 
 
-__all__ = ["PARTIAL_SHARE", "REJECT_SHARE", "Dial", "Exchange", "PaperBroker"]
+__all__ = [
+    "PARTIAL_SHARE",
+    "REJECT_SHARE",
+    "CustodyTransfer",
+    "Dial",
+    "Exchange",
+    "PaperBroker",
+]

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from rebalancer.brokers.paper import wire
+from rebalancer.brokers.paper.ledger import CustodyTransfer
 from rebalancer.brokers.port import (
     Abilities,
     AllocationInstruction,
@@ -110,6 +111,11 @@ class PaperClient:
             "quantity": str(quantity),
         }
         return bool(self._ask("POST", "/transfers", body).get("is_new"))
+
+    def transfer_all(self, transfers: Sequence[CustodyTransfer]) -> int:
+        """Make transfers, all or none of them; return how many were new. BrokerUnavailable."""
+        body = {"transfers": wire.write(list(transfers))}
+        return int(self._ask("POST", "/transfers/all", body).get("new", 0))
 
     def count_orders(self) -> int:
         """Return how many orders the broker ever took."""

@@ -6,6 +6,7 @@ one back.
 """
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 
 from portfolios.domain.kinds import Side
@@ -14,6 +15,16 @@ from rebalancer.brokers.paper.record import PaperOrder, Record
 from rebalancer.brokers.port import AllocationInstruction, BrokerPosition
 
 CASH = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyTransfer:
+    """Shares (or cash: no symbol) that come into an account, or leave it; once for each key."""
+
+    key: str
+    account_number: str
+    symbol: str
+    quantity: Decimal
 
 
 class Ledger:

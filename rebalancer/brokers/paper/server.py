@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from rebalancer.brokers.paper import PaperBroker, actions, wire
 from rebalancer.brokers.paper.dial import Dial, WireFault, draw_wire_fault, parse_dial
+from rebalancer.brokers.paper.ledger import CustodyTransfer
 from rebalancer.brokers.port import BrokerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -241,6 +242,19 @@ def _transfer(server: PaperServer, body: dict[str, Any]) -> Any:
     return {"is_new": is_new}
 
 
+def _transfer_all(server: PaperServer, body: dict[str, Any]) -> Any:
+    transfers = [
+        CustodyTransfer(
+            key=str(item["key"]),
+            account_number=str(item["account_number"]),
+            symbol=str(item["symbol"]),
+            quantity=_number(item["quantity"]),
+        )
+        for item in body["transfers"]
+    ]
+    return {"new": server.broker.transfer_all(transfers)}
+
+
 def _number(value: Any) -> Decimal:
     number = Decimal(str(value))
     if not number.is_finite():
@@ -299,6 +313,7 @@ _ROUTES: dict[tuple[str, str], _Action] = {
     ("POST", "/allocations"): _allocate,
     ("POST", "/positions"): _positions,
     ("POST", "/transfers"): _transfer,
+    ("POST", "/transfers/all"): _transfer_all,
     ("GET", "/health"): _health,
     ("GET", "/control/dial"): _get_dial,
     ("POST", "/control/dial"): _set_dial,

@@ -14,10 +14,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from rebalancer import models
-from rebalancer.brokers.port import BrokerUnavailable
+from rebalancer.brokers.port import BrokerOrder, BrokerUnavailable
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations.execution.brokers import group_by_broker, reach_broker
+from rebalancer.operations.execution.incidents import park_report
 from rebalancer.operations.execution.reports import record_answers
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,44 @@ def review_brokers(*, now: datetime) -> int:
         except BrokerUnavailable:
             logger.exception("%s of firm %s does not list its orders", kind, firm_id)
             continue
-        for start in range(0, len(orders), BATCH_SLICES):
-            answers = {row.client_order_id: row for row in orders[start : start + BATCH_SLICES]}
-            found += record_answers(answers, broker=BrokerKind(kind), now=now)
+        found += record_list(orders, kind=BrokerKind(kind), firm_id=firm_id, now=now)
     return found
+
+
+def record_list(
+    orders: Sequence[BrokerOrder], *, kind: BrokerKind, firm_id: int, now: datetime
+) -> int:
+    """Record a broker's own list of orders; return how many executions were new.
+
+    What a firm's own broker has and the firm did not send is parked for its people, whatever other
+    firm may use the same id. The paper broker is everybody's: what nobody sent there is nobody's.
+    """
+    mine = list(orders)
+    if kind is not BrokerKind.PAPER:
+        names = [order.client_order_id for order in orders]
+        sent = set(
+            models.Slice.objects.filter(
+                client_order_id__in=names, block__firm_id=firm_id, block__broker=kind
+            ).values_list("client_order_id", flat=True)
+        )
+        mine = [order for order in orders if order.client_order_id in sent]
+        for order in orders:
+            if order.client_order_id not in sent:
+                _park_stranger(order, kind, firm_id)
+    found = 0
+    for start in range(0, len(mine), BATCH_SLICES):
+        answers = {row.client_order_id: row for row in mine[start : start + BATCH_SLICES]}
+        found += record_answers(answers, broker=kind, now=now)
+    return found
+
+
+@transaction.atomic(durable=True)
+def _park_stranger(order: BrokerOrder, kind: BrokerKind, firm_id: int) -> None:
+    park_report(
+        broker=kind,
+        firm_id=firm_id,
+        client_order_id=order.client_order_id,
+        key=f"unknown:{firm_id}:{order.client_order_id}:{order.status}:{order.filled_quantity}",
+        reason="The broker reports an order that we did not send.",
+        report=order,
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from uuid import UUID
 
 from rebalancer import models
 from rebalancer.brokers.port import Broker, BrokerUnavailable
@@ -24,6 +25,15 @@ def reach_broker(kind: BrokerKind, firm_id: int) -> Broker:
         return get_broker(firm_id=firm_id)
     except Refused as error:
         raise BrokerUnavailable(f"the connection of firm {firm_id}: {error}") from error
+
+
+def name_account(kind: str, number: str, public_id: UUID) -> str:
+    """Return the number under which a broker knows an account.
+
+    It is the custodian's. The paper broker is one for all firms, whose custodians may well have
+    given the same number twice: there an account goes by our own id.
+    """
+    return str(public_id) if kind == BrokerKind.PAPER else number
 
 
 def group_by_broker(

@@ -88,13 +88,21 @@ def _cancel_waiting(order_id: int, user_id: int, reason: str, now: datetime) -> 
 
 
 def settle_parked_slice(
-    *, slice_id: int, was_taken: bool, user_id: int, reason: str, now: datetime
+    *,
+    slice_id: int,
+    was_taken: bool,
+    user_id: int,
+    reason: str,
+    now: datetime,
+    is_dropped: bool = False,
+    decision_id: int | None = None,
 ) -> None:
     """Take a person's word on whether the broker took a slice that waits for one.
 
-    Taken: it is asked about from then on. Not taken: it is sent again, but not before the broker's
-    own list of orders was read and does not name it. Where the list names it as something else
-    (another symbol, another side), what we asked for is rejected.
+    Taken: it is asked about from then on. Not taken: it is sent again (or `is_dropped`: not any
+    more), but not before the broker's own list of orders was read and does not name it. Where the
+    list names it as something else (another symbol, another side), what we asked for is rejected.
+    Pages ask two people, by `parked.ask_slice_answer`; `decision_id` is what they decided.
 
     :raises NotAllowed: for everybody but the firm's supervisors and operators.
     :raises Refused: when no reason is given, or the broker cannot be asked.
@@ -117,10 +125,12 @@ def settle_parked_slice(
         row.refresh_from_db()
         if not was_taken and not row.is_parked:
             raise Conflict("The broker's own list names this order: it was taken.")
-    event = OrderEvent.REJECT if ours is not None else OrderEvent.RELEASE
+    event = OrderEvent.CANCEL if is_dropped else OrderEvent.RELEASE
+    if ours is not None:
+        event = OrderEvent.REJECT
     if was_taken:
         event = OrderEvent.ACKNOWLEDGE
-    _settle(slice_id, event, user_id, reason, now)
+    _settle(slice_id, event, user_id, reason, now, decision_id)
 
 
 def _check_may_settle(user_id: int, row: models.Slice) -> None:
@@ -130,7 +140,14 @@ def _check_may_settle(user_id: int, row: models.Slice) -> None:
 
 
 @transaction.atomic(durable=True)
-def _settle(slice_id: int, event: OrderEvent, user_id: int, reason: str, now: datetime) -> None:
+def _settle(
+    slice_id: int,
+    event: OrderEvent,
+    user_id: int,
+    reason: str,
+    now: datetime,
+    decision_id: int | None,
+) -> None:
     row = (
         models.Slice.objects.select_for_update(of=["self"]).select_related("block").get(pk=slice_id)
     )
@@ -140,13 +157,19 @@ def _settle(slice_id: int, event: OrderEvent, user_id: int, reason: str, now: da
         _move_parked(row, event, now)
     elif not was_taken:
         raise Conflict("This order no longer waits for anybody's word.")
+    if decision_id is not None:
+        decision = models.SliceDecision.objects.select_for_update().get(pk=decision_id)
+        if decision.confirmed_at is not None or decision.is_withdrawn:
+            raise Conflict("Somebody has decided on it meanwhile.")
+        decision.confirmed_by_id, decision.confirmed_at = user_id, now
+        decision.save(update_fields=["confirmed_by", "confirmed_at"])
     record_audit_entry(
         firm_id=row.block.firm_id,
         actor_id=user_id,
         action="rebalancer.slice.settled",
         object_id=row.client_order_id,
         summary=f"Said that the broker {'took' if was_taken else 'never took'} an order",
-        detail={"reason": reason},
+        detail={"reason": reason, "event": event.value, "decision": decision_id},
     )
 
 
@@ -154,12 +177,15 @@ def _move_parked(row: models.Slice, event: OrderEvent, now: datetime) -> None:
     if row.status == OrderStatus.SUBMITTING:
         row.status = advance_slice(row.status, event)
     elif event is not OrderEvent.ACKNOWLEDGE:
-        ending = OrderEvent.REJECT if row.status == OrderStatus.SUBMITTED else OrderEvent.CANCEL
-        row.status = advance_slice(row.status, ending)
+        end = OrderEvent.REJECT if row.status == OrderStatus.SUBMITTED else OrderEvent.CANCEL
+        row.status = advance_slice(row.status, end)
     row.is_parked, row.lease_until = False, None
     row.submitted_at = row.submitted_at or (now if event is OrderEvent.ACKNOWLEDGE else None)
     row.closed_at = None if row.status in OPEN_ORDER else now
-    row.reason = "" if row.status in OPEN_ORDER else "The broker made something else of it."
+    ending = "The broker made something else of it."
+    if event is OrderEvent.CANCEL:
+        ending = "The broker never had it, and it was not to go any more."
+    row.reason = "" if row.status in OPEN_ORDER else ending
     row.save()
 
 

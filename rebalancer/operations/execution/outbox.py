@@ -10,7 +10,7 @@ from portfolios.domain.kinds import Side
 from rebalancer import models
 from rebalancer.brokers.port import AllocationInstruction, AllocationShare, BrokerUnavailable
 from rebalancer.domain.kinds import BrokerKind
-from rebalancer.operations.execution.brokers import reach_broker
+from rebalancer.operations.execution.brokers import name_account, reach_broker
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def _build_instruction(block: models.Block) -> AllocationInstruction:
     rows = (
         models.Order.objects.filter(block=block, filled_quantity__gt=0)
         .order_by("client_order_id")
-        .values_list("account__number", "filled_quantity", "filled_amount")
+        .values_list("account__number", "account__public_id", "filled_quantity", "filled_amount")
     )
     return AllocationInstruction(
         block_id=str(block.public_id),
@@ -61,7 +61,10 @@ def _build_instruction(block: models.Block) -> AllocationInstruction:
             .order_by("number")
             .values_list("client_order_id", flat=True)
         ),
-        shares=tuple(AllocationShare(*row) for row in rows),
+        shares=tuple(
+            AllocationShare(name_account(block.broker, number, public_id), quantity, amount)
+            for number, public_id, quantity, amount in rows
+        ),
     )
 
 

@@ -25,7 +25,7 @@ from rebalancer.domain.execution import measure_daily_volatility
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations import gate
-from rebalancer.operations.execution.brokers import reach_broker
+from rebalancer.operations.execution.brokers import name_account, reach_broker
 from rebalancer.operations.execution.dissolving import dissolve_blocks
 from rebalancer.operations.execution.facts import load_sessions
 from rebalancer.operations.execution.reports import record_answers
@@ -228,12 +228,12 @@ def _take_rate(rows: Sequence[models.Slice], now: datetime) -> list[models.Slice
 
 
 def _name_accounts(rows: Sequence[models.Slice]) -> Mapping[int, str]:
-    """Return the custodian's number of each block that is one account's."""
+    """Return the broker's number of each block that is one account's."""
     found: dict[int, list[str]] = defaultdict(list)
-    for block_id, number in models.Order.objects.filter(
+    for block_id, broker, number, public_id in models.Order.objects.filter(
         block_id__in={row.block_id for row in rows}
-    ).values_list("block_id", "account__number"):
-        found[block_id].append(number)
+    ).values_list("block_id", "block__broker", "account__number", "account__public_id"):
+        found[block_id].append(name_account(broker, number, public_id))
     return {block_id: numbers[0] for block_id, numbers in found.items() if len(numbers) == 1}
 
 

@@ -19,6 +19,7 @@ from rebalancer.brokers import paper
 from rebalancer.brokers.paper import PaperBroker
 from rebalancer.brokers.paper.client import PaperClient
 from rebalancer.brokers.paper.dial import Dial
+from rebalancer.brokers.paper.ledger import CustodyTransfer
 from rebalancer.brokers.port import BrokerStatus, BrokerUnavailable
 from tests.rebalancer.brokers.rigs import CHECKOUT, ClientRig
 from tests.rebalancer.brokers.tickets import make_ticket
@@ -58,6 +59,26 @@ def test_by_default_some_orders_are_rejected_and_some_filled_in_parts(tmp_path):
     broker.get_orders(ids)
     part = [o for o in broker.get_orders(ids).values() if len(o.executions) > 1]
     assert part
+
+
+def test_transfers_go_over_the_wire_together_and_once(rig):
+    transfers = [
+        CustodyTransfer("a", "1", "", D("1000.25")),
+        CustodyTransfer("b", "1", "VTI", D("3.5")),
+        CustodyTransfer("c", "2", "VTI", D(1)),
+    ]
+    assert rig.broker.transfer_all(transfers) == 3
+    more = [*transfers, CustodyTransfer("d", "1", "", D("-0.25"))]
+    assert rig.broker.transfer_all(more) == 1
+    found = {(p.account_number, p.symbol): p.quantity for p in rig.broker.list_positions(["1"])}
+    assert found == {("1", ""): D(1000), ("1", "VTI"): D("3.5")}
+    with pytest.raises(BrokerUnavailable):
+        rig.broker.transfer_all([CustodyTransfer("e", "1", "", D(5)), _nonsense()])
+    assert {p.quantity for p in rig.broker.list_positions(["1"]) if not p.symbol} == {D(1000)}
+
+
+def _nonsense():
+    return CustodyTransfer("f", "1", "VTI", D("NaN"))
 
 
 def test_what_cannot_be_recorded_was_not_taken(tmp_path):
