@@ -7,10 +7,12 @@ from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
 from accounts.queries import people
+from portfolios.queries.books import get_market_date
 from rebalancer.operations import (
     approvals,
     checks,
     controls,
+    costs,
     cycles,
     orders,
     proposals,
@@ -90,6 +92,14 @@ def review_orders() -> None:
 def reconcile_brokers() -> None:
     """Compare each firm's books with its broker's once its day is over, and when somebody asked."""
     reconciliation.reconcile_due(now=clock.database_now())
+
+
+@shared_task
+def calibrate_costs() -> None:
+    """Learn from executions what trading costs, once a month for each firm."""
+    now = clock.now()
+    for firm in people.list_firms():
+        costs.calibrate_monthly(firm_id=firm.pk, as_of_date=get_market_date(firm, now))
 
 
 @shared_task

@@ -38,6 +38,7 @@ version_1 = [
         name="remove_trades",
     ),
     path("orders/", rebalancer.Orders.as_view(), name="orders"),
+    path("execution-costs/", rebalancer.ExecutionCosts.as_view(), name="execution_costs"),
     path("switches/", rebalancer.Switches.as_view(), name="switches"),
     path("limits/", rebalancer.LimitsInForce.as_view(), name="limits"),
     path("solve/", rebalancer.Solve.as_view(), name="solve"),

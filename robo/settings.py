@@ -387,6 +387,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "rebalancer.tasks.reconcile_brokers",
         "schedule": TICK_SECONDS,
     },
+    "learn what trading costs": {
+        "task": "rebalancer.tasks.calibrate_costs",
+        "schedule": 60 * TICK_SECONDS,
+    },
     "seal the journal": {"task": "accounts.tasks.seal_journals", "schedule": TICK_SECONDS},
     "tell webhooks": {"task": "accounts.tasks.tell_events", "schedule": TICK_SECONDS},
     "purge kept answers": {"task": "accounts.tasks.purge_answers", "schedule": 3600},

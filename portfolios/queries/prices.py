@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -251,6 +251,18 @@ def list_price_history(security_id: int, *, since: date) -> list[tuple[date, Dec
         (day, scale_price(price, multiply_splits(splits, after=day, until=last)))
         for day, price in rows
     ]
+
+
+def list_closes(
+    *, security_ids: Collection[int], days: Collection[date]
+) -> dict[tuple[int, date], Decimal]:
+    """Return the recorded prices of these securities on these days, where there are any."""
+    return {
+        (security_id, day): price
+        for security_id, day, price in models.Price.objects.filter(
+            security_id__in=security_ids, price_date__in=days
+        ).values_list("security_id", "price_date", "price")
+    }
 
 
 def find_price(security_id: int, day: date) -> tuple[date, Decimal] | None:

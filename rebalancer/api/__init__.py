@@ -2,6 +2,7 @@
 
 from rebalancer.api.books import Checks, Deposits, Holdings, Orders, Withdrawals
 from rebalancer.api.controls import LimitsInForce, Switches
+from rebalancer.api.execution import ExecutionCosts
 from rebalancer.api.proposals import (
     ProposalApproval,
     ProposalDetail,
@@ -15,6 +16,7 @@ __all__ = [
     "CASE_SHOWN",
     "Checks",
     "Deposits",
+    "ExecutionCosts",
     "Holdings",
     "LimitsInForce",
     "Orders",

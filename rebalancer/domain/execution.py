@@ -29,16 +29,18 @@ def measure_expected_cost_bps(
     half_spread_bps: Decimal,
     daily_volume: Decimal | None,
     yearly_volatility: Decimal | None,
+    coefficient: Decimal = Decimal(1),
 ) -> Decimal:
     """Return what trading so many shares is expected to cost, in basis points of their value.
 
-    Half the spread, and the square-root law of impact: daily volatility times the root of the
-    share of a usual day's volume; no impact where volume or volatility is not known.
+    Half the spread, and the square-root law of impact: a coefficient near one times daily
+    volatility times the root of the share of a usual day's volume; no impact where volume or
+    volatility is not known.
     """
     impact = Decimal(0)
     if daily_volume and yearly_volatility:
         daily = yearly_volatility / Decimal(TRADING_DAYS).sqrt()
-        impact = daily * (quantity / daily_volume).sqrt() / BPS
+        impact = coefficient * daily * (quantity / daily_volume).sqrt() / BPS
     return (half_spread_bps + impact).quantize(BPS)
 
 

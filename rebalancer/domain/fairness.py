@@ -47,7 +47,9 @@ def measure_fairness(
     return Fairness(off, spread, off < 1 and spread <= 2 * cent_on_each)
 
 
-def compare_ranks(samples: Mapping[str, Sequence[float]], *, seed: int) -> tuple[float, float]:
+def compare_ranks(
+    samples: Mapping[str, Sequence[float]], *, seed: int, shuffles: int = SHUFFLES
+) -> tuple[float, float]:
     """Return (H, p) of the Kruskal-Wallis test that all samples come from one distribution.
 
     The p-value is by permutation, from `seed`, so that small samples and ties are counted right:
@@ -61,10 +63,10 @@ def compare_ranks(samples: Mapping[str, Sequence[float]], *, seed: int) -> tuple
     sizes = [len(values) for values in groups]
     observed = _measure_h(ranks, sizes)
     dice, as_large = Random(seed), 1
-    for _ in range(SHUFFLES):
+    for _ in range(shuffles):
         dice.shuffle(ranks)
         as_large += _measure_h(ranks, sizes) >= observed - 1e-12
-    return observed, as_large / (SHUFFLES + 1)
+    return observed, as_large / (shuffles + 1)
 
 
 def _rank(values: Sequence[float]) -> list[float]:

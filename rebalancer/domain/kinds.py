@@ -163,6 +163,13 @@ class SliceStrategy(StrEnum):
     SCHEDULE = "SCHEDULE"  # Almgren and Chriss: impact against risk
 
 
+class CostSource(StrEnum):
+    """Whose word on spread and impact counts where trades are planned."""
+
+    STATED = "STATED"  # the firm's own figures
+    MEASURED = "MEASURED"  # what its executions came to, where there are enough of them
+
+
 class ExecutionKind(StrEnum):
     """What a broker reports: a fill, that a fill never was, or what a fill should have said."""
 

@@ -4,6 +4,7 @@ A rule answers with a sentence that names what is too much, or with an empty tex
 is allowed, passing it is not. A firm that never set limits has the ones written here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -12,6 +13,7 @@ from enum import StrEnum
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import BPS, ZERO, round_money
 from rebalancer.domain.execution import measure_fill_price
+from rebalancer.domain.kinds import CostSource, SliceStrategy
 
 
 class SwitchScope(StrEnum):
@@ -77,6 +79,12 @@ class Limits:
     open_minutes: int = 5  # nothing is sent in the first ones of a session
     close_minutes: int = 5  # nor in the last ones
     settlement_days: int = 1  # sessions; a buy may count what settles within them
+    # How large blocks are spread over their day; as delivered each goes whole, at once.
+    slice_strategy: str = SliceStrategy.AT_ONCE
+    slice_share_min: Decimal = Decimal("0.01")  # of a usual day's volume: smaller blocks go whole
+    participation_max: Decimal = Decimal("0.10")  # of what trades while a slice is at work
+    risk_aversion: Decimal = Decimal(1)  # Almgren and Chriss's lambda, times a million
+    cost_source: str = CostSource.STATED
 
 
 DEFAULTS = Limits()
@@ -267,6 +275,10 @@ def check_limits(limits: Limits) -> str:
     """Return what makes no sense in these limits, empty when they do."""
     for name in FIELD_NAMES:
         value = getattr(limits, name)
+        if name in CHOICES:
+            if value not in CHOICES[name]:
+                return f"{describe(name)} must be one of {', '.join(CHOICES[name])}."
+            continue
         if isinstance(value, Decimal) and not value.is_finite():
             return f"{describe(name)} must be a number."
         low, high = BOUNDS[name]
@@ -295,6 +307,11 @@ LABELS = {
     "open_minutes": "Minutes without orders after the open",
     "close_minutes": "Minutes without orders before the close",
     "settlement_days": "Sessions until a trade settles",
+    "slice_strategy": "How large blocks are spread over the day",
+    "slice_share_min": "Smallest block that is spread, of a usual day's volume",
+    "participation_max": "Share of the market while a block is spread",
+    "risk_aversion": "Risk aversion of the schedule by risk",
+    "cost_source": "Spread and impact that plans reckon with",
 }
 # In which unit a figure is meant, so that pages can write it; what is counted has none.
 UNITS = {
@@ -304,6 +321,24 @@ UNITS = {
     "volume_share_max": "share",
     "account_turnover_max": "share",
     "collar_bps": "bps",
+    "slice_share_min": "share",
+    "participation_max": "share",
+    "risk_aversion": "number",
+    "slice_strategy": "choice",
+    "cost_source": "choice",
+}
+# What is chosen rather than measured, in the words of pages.
+CHOICES: Mapping[str, Mapping[str, str]] = {
+    "slice_strategy": {
+        SliceStrategy.AT_ONCE: "Not at all: each block goes whole",
+        SliceStrategy.TWAP: "Evenly in time",
+        SliceStrategy.VWAP: "As the market usually trades",
+        SliceStrategy.SCHEDULE: "By risk: impact against the market's moves",
+    },
+    "cost_source": {
+        CostSource.STATED: "The firm's own figures",
+        CostSource.MEASURED: "Measured from executions, where there are enough",
+    },
 }
 BOUNDS: dict[str, tuple[Decimal | int, Decimal | int]] = {
     "order_amount_max": (Decimal("0.01"), Decimal("1e11")),
@@ -320,6 +355,9 @@ BOUNDS: dict[str, tuple[Decimal | int, Decimal | int]] = {
     "open_minutes": (0, 180),
     "close_minutes": (0, 180),
     "settlement_days": (0, 5),
+    "slice_share_min": (Decimal("0.0001"), Decimal(1)),
+    "participation_max": (Decimal("0.0001"), Decimal(1)),
+    "risk_aversion": (Decimal(0), Decimal(10_000)),
 }
 
 

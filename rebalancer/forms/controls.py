@@ -7,7 +7,15 @@ from typing import Any
 from django import forms
 
 from rebalancer.domain.kinds import BrokerKind
-from rebalancer.domain.limits import BOUNDS, FIELD_NAMES, LABELS, UNITS, Limits, SwitchScope
+from rebalancer.domain.limits import (
+    BOUNDS,
+    CHOICES,
+    FIELD_NAMES,
+    LABELS,
+    UNITS,
+    Limits,
+    SwitchScope,
+)
 
 REASON_LENGTH_MAX = 300
 SYMBOL_LENGTH_MAX = 24
@@ -30,6 +38,11 @@ HELP = {
     "duplicate_minutes": "Same account, security, side and quantity. 0: not looked for.",
     "cool_down_days": "Between rebalances that nobody asked for. 0: none.",
     "settlement_days": "A buy may be paid from sales that settle by then.",
+    "slice_strategy": "Where a security's daily volume is known; any other goes whole.",
+    "slice_share_min": "What is smaller goes whole.",
+    "participation_max": "What exceeds it in a day is not traded, and planned anew.",
+    "risk_aversion": "In millionths; 0: evenly. Counts for the schedule by risk.",
+    "cost_source": "Measured: from at least 20 blocks of a security, see Execution.",
 }
 
 
@@ -138,9 +151,12 @@ class LimitsForm(ReasonForm):
 
 
 def _build_field(name: str) -> forms.Field:
-    low, high = BOUNDS[name]
     unit = UNITS.get(name, "")
     label, help_text = LABELS[name], HELP.get(name, "")
+    if name in CHOICES:
+        choices = list(CHOICES[name].items())
+        return forms.ChoiceField(label=label, help_text=help_text, choices=choices)
+    low, high = BOUNDS[name]
     if isinstance(low, int):
         return forms.IntegerField(
             label=label, help_text=help_text, min_value=low, max_value=int(high)
@@ -158,13 +174,15 @@ def _build_field(name: str) -> forms.Field:
     )
 
 
-def _show(name: str, value: Decimal | int) -> Decimal | int:
+def _show(name: str, value: Decimal | int | str) -> Decimal | int | str:
+    if name in CHOICES:
+        return value
     if UNITS.get(name) == "share":
         return (Decimal(value) * HUNDRED).quantize(Decimal("0.01"))
     return Decimal(value).quantize(Decimal("0.01")) if isinstance(value, Decimal) else value
 
 
-def _read(name: str, value: Decimal | int) -> Decimal | int:
+def _read(name: str, value: Decimal | int | str) -> Decimal | int | str:
     if UNITS.get(name) == "share":
         return (Decimal(value) / HUNDRED).quantize(SHARE_STEP)
     return value

@@ -7,6 +7,7 @@ list. Decisions and fills are append-only in PostgreSQL. Nothing here cascades.
 from rebalancer.models.answers import ClientAnswer
 from rebalancer.models.connections import BrokerConnection
 from rebalancer.models.controls import EnteredOrder, LimitSet, LimitUse, RateUse, Switch
+from rebalancer.models.costs import CostEstimate
 from rebalancer.models.looks import Check, CycleRun
 from rebalancer.models.orders import Block, Execution, Fill, Order, ParkedReport, Slice
 from rebalancer.models.policies import Policy, PolicyAssignment
@@ -18,6 +19,7 @@ __all__ = [
     "BrokerConnection",
     "Check",
     "ClientAnswer",
+    "CostEstimate",
     "CustodyCursor",
     "CycleRun",
     "Decision",

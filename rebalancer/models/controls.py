@@ -6,7 +6,7 @@ from typing import ClassVar
 from django.db import models
 
 from portfolios.domain.kinds import Side
-from rebalancer.domain.kinds import BrokerKind
+from rebalancer.domain.kinds import BrokerKind, CostSource, SliceStrategy
 from rebalancer.domain.limits import DEFAULTS, LimitStatus, SwitchScope
 from rebalancer.models.orders import Order
 from robo.common.fields import MoneyField, QuantityField, WeightField, not_negative, positive
@@ -141,6 +141,17 @@ class LimitSet(models.Model):
     open_minutes = models.PositiveSmallIntegerField(default=DEFAULTS.open_minutes)
     close_minutes = models.PositiveSmallIntegerField(default=DEFAULTS.close_minutes)
     settlement_days = models.PositiveSmallIntegerField(default=DEFAULTS.settlement_days)
+    slice_strategy = models.CharField(
+        max_length=10, choices=[(s, s) for s in SliceStrategy], default=DEFAULTS.slice_strategy
+    )
+    slice_share_min = WeightField(default=DEFAULTS.slice_share_min)
+    participation_max = WeightField(default=DEFAULTS.participation_max)
+    risk_aversion = models.DecimalField(
+        max_digits=12, decimal_places=4, default=DEFAULTS.risk_aversion
+    )
+    cost_source = models.CharField(
+        max_length=8, choices=[(s, s) for s in CostSource], default=DEFAULTS.cost_source
+    )
     reason = models.CharField(max_length=300)
     proposed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     proposed_at = models.DateTimeField()
@@ -184,6 +195,14 @@ class LimitSet(models.Model):
                 & not_negative("account_gain_max")
                 & positive("firm_amount_max"),
                 name="limits_are_numbers",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(slice_strategy__in=list(SliceStrategy))
+                & models.Q(cost_source__in=list(CostSource))
+                & positive("slice_share_min")
+                & positive("participation_max")
+                & not_negative("risk_aversion"),
+                name="limits_of_slices",
             ),
         ]
 

@@ -57,6 +57,7 @@ class Block(models.Model):
     statement_hash = models.CharField(max_length=64)
     arrival_price = PriceField(help_text="the market price when it was formed")
     limit_price = PriceField(null=True, help_text="the worst price allowed; empty: at market")
+    plan_note = models.CharField(max_length=200, blank=True, help_text="why it is cut as it is")
     reserve_price = PriceField(help_text="what is set aside for a share while it is bought")
     expected_cost_bps = models.DecimalField(
         max_digits=10, decimal_places=4, default=0, help_text="half spread and impact, of the value"

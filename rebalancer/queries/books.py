@@ -39,6 +39,8 @@ from rebalancer.engine.book import (
     SecurityRow,
     build_book,
 )
+from rebalancer.queries.controls import get_limits
+from rebalancer.queries.costs import MeasuredCost, get_measured_costs
 
 # One shard of the nightly run; what a worker holds in memory at once.
 SHARD_ACCOUNTS = 5_000
@@ -137,6 +139,7 @@ def load_book(
     securities = market.list_security_facts(
         firm_id=firm_id, price_date=price_date, age_days_max=firm.price_age_days_max
     )
+    costs = get_measured_costs(firm_id=firm_id, limits=get_limits([firm_id])[firm_id])
     model_rows = [
         ModelRow(row.version_id, row.name, row.cash_weight, row.weights)
         for row in market.list_model_facts(sorted(set(versions.values())))
@@ -144,7 +147,7 @@ def load_book(
     lots = _list_lots(ids, standing)
     return build_book(
         price_date=price_date,
-        securities=[_describe_security(row) for row in securities],
+        securities=[_describe_security(row, costs.get(row.security_id)) for row in securities],
         models=model_rows,
         policies=list(terms.values()),
         households=[_describe_household(row, standing) for row in households],
@@ -191,7 +194,7 @@ def _list_accounts(
     ]
 
 
-def _describe_security(row: market.SecurityFacts) -> SecurityRow:
+def _describe_security(row: market.SecurityFacts, cost: MeasuredCost | None) -> SecurityRow:
     return SecurityRow(
         security_id=row.security_id,
         symbol=row.symbol,
@@ -199,7 +202,7 @@ def _describe_security(row: market.SecurityFacts) -> SecurityRow:
         class_rank=row.class_rank,
         price=row.price,
         share_step=row.share_step,
-        half_spread_bps=row.half_spread_bps,
+        half_spread_bps=cost.half_spread_bps if cost else row.half_spread_bps,
         is_buyable=row.is_active and not row.is_unclassified,
         is_unclassified=row.is_unclassified,
         substitutes=row.substitutes,

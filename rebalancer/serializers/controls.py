@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from rebalancer.domain.kinds import BrokerKind
+from rebalancer.domain.kinds import BrokerKind, CostSource, SliceStrategy
 from rebalancer.domain.limits import SwitchScope
 from robo.common.api.serializers import Code, InputSerializer, Money, Text, Weight
 
@@ -60,5 +60,12 @@ class LimitsSerializer(serializers.Serializer[Any]):
     open_minutes = serializers.IntegerField()
     close_minutes = serializers.IntegerField()
     settlement_days = serializers.IntegerField(help_text="sessions")
+    slice_strategy = Code(SliceStrategy, help_text="how large blocks are spread over their day")
+    slice_share_min = Weight(help_text="of a usual day's volume; smaller blocks go whole")
+    participation_max = Weight(help_text="of what trades while a slice is at work")
+    risk_aversion = serializers.DecimalField(
+        max_digits=12, decimal_places=4, help_text="of the schedule by risk, times a million"
+    )
+    cost_source = Code(CostSource, help_text="whose word on spread and impact plans take")
     amount_today = Money(help_text="of firm_amount_max")
     orders_today = serializers.IntegerField(help_text="of firm_orders_max")

@@ -25,6 +25,7 @@ class Destination:
 WORK_LIST = Destination("Work list", "rebalancer:work_list", "inbox")
 HOUSEHOLDS = Destination("Households", "rebalancer:households", "users")
 ORDERS = Destination("Orders", "rebalancer:orders", "orders")
+EXECUTION = Destination("Execution", "rebalancer:execution", "activity")
 CONTROLS = Destination("Controls", "rebalancer:controls", "shield")
 RECONCILIATION = Destination("Reconciliation", "rebalancer:reconciliation", "balance")
 BROKER = Destination("Broker", "rebalancer:broker", "link")
@@ -50,11 +51,22 @@ NAVIGATION = {
         Destination("Documents", "accounts:documents", "document", is_of_household=True),
         Destination("Activity", "accounts:journal", "clock"),
     ),
-    "ADVISOR": (WORK_LIST, HOUSEHOLDS, ORDERS, BREAKS, CONTROLS, MODELS, PRICES, JOURNAL),
+    "ADVISOR": (
+        WORK_LIST,
+        HOUSEHOLDS,
+        ORDERS,
+        EXECUTION,
+        BREAKS,
+        CONTROLS,
+        MODELS,
+        PRICES,
+        JOURNAL,
+    ),
     "SUPERVISOR": (
         WORK_LIST,
         HOUSEHOLDS,
         ORDERS,
+        EXECUTION,
         BREAKS,
         RECONCILIATION,
         CONTROLS,
@@ -73,6 +85,7 @@ NAVIGATION = {
         MODELS,
         POLICIES,
         CONTROLS,
+        EXECUTION,
         RECONCILIATION,
         BROKER,
         SECURITIES,

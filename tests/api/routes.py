@@ -67,6 +67,7 @@ ROUTES = {
     # Nothing is named, so nobody who may stop something stops anything.
     "switches": Route("v1/switches/", EVERYBODY, (400,) * 9 + (401,), {}, is_list=True),
     "limits": Route("v1/limits/", STAFF),
+    "execution_costs": Route("v1/execution-costs/", STAFF, is_list=True),
     "solve": Route("v1/solve/", (), EVERYBODY, CASE_SHOWN),
     "prices": Route("v1/prices/", STAFF, PRICERS, [], is_list=True),
     "price_history": Route("v1/prices/{symbol}/", STAFF_OF_FIRM, is_list=True),

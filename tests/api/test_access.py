@@ -110,7 +110,7 @@ def test_the_canary_would_be_seen(cast, other):
         and CANARY not in client.get("/api/" + route.address.format(**other.keys)).content.decode()
     }
     # Limits are figures only, and nothing is stopped here: tests of their own name both.
-    figures = {"limits", "switches"}
+    figures = {"execution_costs", "limits", "switches"}
     assert silent - figures == {"checks", "orders", "price_history", "nothing", "schema", "docs"}
 
 

@@ -179,6 +179,12 @@ DECISION_ROUTES = {
     "rebalancer:orders": rule(get=BOOK),
     "rebalancer:export_orders": rule(get=BOOK | EVERY_CLIENT),
     "rebalancer:export_holdings": rule("account", get=READERS),
+    "rebalancer:execution": rule(get=RULE_READERS),
+    "rebalancer:export_execution": rule(get=RULE_READERS),
+    "rebalancer:export_order_costs": rule(get=BOOK),
+    "rebalancer:calibrate_costs": rule(post=ADMIN),
+    "rebalancer:fairness": rule(get=RULE_READERS),
+    "rebalancer:export_fairness": rule(get=RULE_READERS),
     "rebalancer:controls": rule(get=STOPPERS),
     "rebalancer:reconciliation": rule(get=PROVERS),
     "rebalancer:reconcile": rule(post=PROVERS),
@@ -230,6 +236,7 @@ API_ROUTES = {
     # A client too: what is theirs may be stopped by them.
     "api:switches": rule(get=STOPPERS | EVERY_CLIENT, post=STOPPERS | EVERY_CLIENT),
     "api:limits": rule(get=RULE_READERS),
+    "api:execution_costs": rule(get=RULE_READERS),
     "api:schema": rule(get=EVERYBODY),
     "api:docs": rule(get=EVERYBODY),
 }

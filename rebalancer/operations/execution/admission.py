@@ -187,7 +187,7 @@ def find_reserve(order: models.Order, day: TradingDay) -> Decimal:
     price = measure_fill_price(
         side=Side(order.side),
         price=day.prices[order.security_id],
-        half_spread_bps=order.security.half_spread_bps,
+        half_spread_bps=day.get_half_spread_bps(order.security),
     )
     return round_to_tick(price, up=True)
 

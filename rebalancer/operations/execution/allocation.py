@@ -174,7 +174,8 @@ def _find_end(block: models.Block) -> tuple[OrderEvent, str]:
     rows = list(
         models.Slice.objects.filter(block=block).order_by("number").values_list("status", "reason")
     )
-    reason = next((words for _status, words in rows if words), "")
+    # Where every slice filled, the rest was never planned: the note of the cut says why.
+    reason = next((words for _status, words in rows if words), block.plan_note)
     for status, event in ENDINGS:
         if any(row_status == status for row_status, _words in rows):
             # Rejected in part is not rejected: something of it was traded.

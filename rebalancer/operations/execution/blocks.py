@@ -16,12 +16,8 @@ from portfolios.domain.money import ZERO
 from portfolios.operations.entries import lock_books
 from rebalancer import models
 from rebalancer.brokers.port import BrokerUnavailable
-from rebalancer.domain.blocks import hash_statement, make_slice_id
-from rebalancer.domain.execution import (
-    measure_expected_cost_bps,
-    round_to_tick,
-)
-from rebalancer.domain.kinds import SliceStrategy
+from rebalancer.domain.blocks import hash_statement
+from rebalancer.domain.execution import measure_expected_cost_bps, round_to_tick
 from rebalancer.domain.lifecycle import (
     OPEN_ORDER,
     OrderEvent,
@@ -29,7 +25,6 @@ from rebalancer.domain.lifecycle import (
     ProposalStatus,
     advance_order,
 )
-from rebalancer.domain.slicing import plan_slices
 from rebalancer.operations import gate
 from rebalancer.operations.connections import get_broker_kind
 from rebalancer.operations.execution.admission import (
@@ -42,12 +37,14 @@ from rebalancer.operations.execution.admission import (
     pass_gate,
 )
 from rebalancer.operations.execution.brokers import reach_broker
+from rebalancer.operations.execution.cutting import cut_block, find_waiting_buys
 from rebalancer.operations.execution.facts import Session, TradingDay, load_days, load_sessions
 from rebalancer.operations.trail import audit_orders
 
 logger = logging.getLogger(__name__)
 
 BATCH_PROPOSALS = 500
+ONE = Decimal(1)
 SAVED = ["status", "block", "quantity", "reason", "closed_at"]
 
 
@@ -163,10 +160,19 @@ def _write_blocks(
     for block, members in blocks:
         if doors[block.firm_id].abilities.has_limit_orders:
             _set_limit(block, [ceilings.get(o.pk) for o in members], days[block.firm_id])
+    waited_for = find_waiting_buys(orders, days)
+    slices = [
+        row
+        for block, members in blocks
+        for row in cut_block(
+            block,
+            days[block.firm_id],
+            now,
+            makes_room=any(order.proposal_id in waited_for for order in members),
+        )
+    ]
     models.Block.objects.bulk_create(block for block, _members in blocks)
-    models.Slice.objects.bulk_create(
-        row for block, _members in blocks for row in _cut(block, days[block.firm_id], now)
-    )
+    models.Slice.objects.bulk_create(slices)
     for block, members in blocks:
         for order in members:
             order.status = advance_order(order.status, OrderEvent.CLAIM)
@@ -188,15 +194,15 @@ def _build_block(members: Sequence[models.Order], door: Door, day: TradingDay) -
         side=side,
         quantity=quantity,
         status=advance_order(OrderStatus.NEW, OrderEvent.CLAIM),
-        strategy=SliceStrategy.AT_ONCE,
         session_date=day.session.session_date,
         statement=[[order.client_order_id, f"{order.quantity:f}"] for order in members],
         arrival_price=day.prices[security.pk],
         expected_cost_bps=measure_expected_cost_bps(
             quantity=quantity,
-            half_spread_bps=security.half_spread_bps,
+            half_spread_bps=day.get_half_spread_bps(security),
             daily_volume=security.daily_volume,
             yearly_volatility=security.volatility,
+            coefficient=day.costs[security.pk].coefficient if security.pk in day.costs else ONE,
         ),
         reserve_price=find_reserve(first, day),
     )
@@ -222,27 +228,6 @@ def _set_limit(block: models.Block, ceilings: Sequence[Decimal | None], day: Tra
     block.limit_price = limit
 
 
-def _cut(block: models.Block, day: TradingDay, now: datetime) -> list[models.Slice]:
-    plans = plan_slices(
-        quantity=block.quantity,
-        share_step=block.security.share_step,
-        strategy=SliceStrategy(block.strategy),
-        start=now,
-        end=day.session.closes_at,
-    )
-    return [
-        models.Slice(
-            block=block,
-            number=number,
-            client_order_id=make_slice_id(str(block.public_id), number),
-            quantity=plan.quantity,
-            limit_price=block.limit_price,
-            due_at=plan.due_at,
-        )
-        for number, plan in enumerate(plans, start=1)
-    ]
-
-
 def _audit_blocks(blocks: Sequence[models.Block]) -> None:
     """Record who takes part in each block before any of it trades."""
     engines = {
@@ -259,7 +244,13 @@ def _audit_blocks(blocks: Sequence[models.Block]) -> None:
                     f"{block.side.title()} {block.quantity.normalize():f} "
                     f"{block.security.symbol} for {len(block.statement)} accounts as one"
                 ),
-                detail={"statement_hash": block.statement_hash, "broker": block.broker},
+                detail={
+                    "statement_hash": block.statement_hash,
+                    "broker": block.broker,
+                    "strategy": block.strategy,
+                    "plan_note": block.plan_note,
+                    "expected_cost_bps": str(block.expected_cost_bps),
+                },
             )
             for block in blocks
         ]

@@ -16,10 +16,12 @@ from rebalancer import models
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
 from rebalancer.domain.limits import Limits
 from rebalancer.operations import gate
+from rebalancer.queries.costs import MeasuredCost, get_measured_costs
 from robo.common.market_calendar import UnknownExchange, get_session_hours
 
 if TYPE_CHECKING:
     from accounts.models import Firm
+    from portfolios.models import Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Session:
     """A firm's trading day as it stands when something is sent."""
 
     session_date: date
-    closes_at: datetime
+    # When it opens and closes; None in a simulated market, and where nobody knows.
+    hours: tuple[datetime, datetime] | None
     # Why nothing may be sent now; empty when it may.
     wait: str
     limits: Limits
@@ -41,6 +44,13 @@ class TradingDay:
     prices: dict[int, Decimal]
     # When what is traded today settles.
     pays_date: date
+    # Spread and impact as measured, where the firm goes by that.
+    costs: dict[int, MeasuredCost]
+
+    def get_half_spread_bps(self, security: "Security") -> Decimal:
+        """Return the half spread to reckon with: the measured one, else the firm's own."""
+        found = self.costs.get(security.pk)
+        return found.half_spread_bps if found else security.half_spread_bps
 
 
 def load_sessions(firm_ids: Collection[int], now: datetime) -> dict[int, Session]:
@@ -53,7 +63,7 @@ def load_sessions(firm_ids: Collection[int], now: datetime) -> dict[int, Session
         found[firm_id] = Session(
             session_date=today.session_date,
             # A firm that may not trade now may be on an exchange that nobody knows.
-            closes_at=now if today.wait else _find_close(firm, today.session_date) or now,
+            hours=None if today.wait else _find_hours(firm, today.session_date),
             wait=today.wait,
             limits=limits[firm_id],
         )
@@ -75,16 +85,16 @@ def load_days(sessions: Mapping[int, Session], now: datetime) -> dict[int, Tradi
         pays_date = gate.find_payment_date(
             exchange=firm.exchange, trade_date=session.session_date, limits=session.limits
         )
-        days[firm_id] = TradingDay(session, prices, pays_date)
+        costs = get_measured_costs(firm_id=firm_id, limits=session.limits)
+        days[firm_id] = TradingDay(session, prices, pays_date, costs)
     return days
 
 
-def _find_close(firm: "Firm", session_date: date) -> datetime | None:
-    """Return when a session ends; None in a simulated market, which has no hours."""
+def _find_hours(firm: "Firm", session_date: date) -> tuple[datetime, datetime] | None:
+    """Return when a session begins and ends; None in a simulated market, which has no hours."""
     if firm.simulated_date is not None:
         return None
-    hours = get_session_hours(firm.exchange, session_date)
-    return hours[1] if hours else None
+    return get_session_hours(firm.exchange, session_date)
 
 
 def is_over(firm: "Firm", session_date: date, now: datetime) -> bool:
@@ -92,10 +102,10 @@ def is_over(firm: "Firm", session_date: date, now: datetime) -> bool:
     if firm.simulated_date is not None:
         return firm.simulated_date > session_date
     try:
-        close = _find_close(firm, session_date)
+        hours = _find_hours(firm, session_date)
     except UnknownExchange:
         return session_date < now.date()
-    return close is None or close <= now
+    return hours is None or hours[1] <= now
 
 
 def load_free_cash(

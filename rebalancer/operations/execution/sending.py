@@ -27,7 +27,7 @@ from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, adv
 from rebalancer.operations import gate
 from rebalancer.operations.execution.brokers import name_account, reach_broker
 from rebalancer.operations.execution.dissolving import dissolve_blocks
-from rebalancer.operations.execution.facts import load_sessions
+from rebalancer.operations.execution.facts import Session, load_sessions
 from rebalancer.operations.execution.reports import record_answers
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def _claim(*, after: int, now: datetime) -> _Claim:
         and row.block.session_date == sessions[row.block.firm_id].session_date
         and row.block.security_id not in halts
     ]
-    free, apart = _drop_stopped(open_now)
+    free, apart = _drop_stopped(_take_turns(open_now, sessions))
     going = _take_rate(free, now)
     for row in going:
         row.status = advance_slice(row.status, OrderEvent.CLAIM)
@@ -167,6 +167,22 @@ def _claim(*, after: int, now: datetime) -> _Claim:
     models.Slice.objects.filter(pk__in=[row.pk for row in going]).update(lease_until=Now() + LEASE)
     accounts = _name_accounts(going)
     return _Claim([_build_sending(row, accounts) for row in going], apart, rows[-1].pk)
+
+
+def _take_turns(
+    rows: Sequence[models.Slice], sessions: Mapping[int, Session]
+) -> list[models.Slice]:
+    """Return one slice of each block: after a halt, what is overdue does not go all at once.
+
+    In a simulated market no time passes between slices, so all of them go.
+    """
+    seen: set[int] = set()
+    going = []
+    for row in rows:
+        if sessions[row.block.firm_id].hours is None or row.block_id not in seen:
+            going.append(row)
+        seen.add(row.block_id)
+    return going
 
 
 def _drop_stopped(rows: Sequence[models.Slice]) -> tuple[list[models.Slice], list[int]]:

@@ -10,7 +10,15 @@ from django.db.models import Q, QuerySet
 
 from accounts.domain.roles import Role
 from rebalancer import models
-from rebalancer.domain.limits import FIELD_NAMES, LABELS, UNITS, Limits, LimitStatus, SwitchScope
+from rebalancer.domain.limits import (
+    CHOICES,
+    FIELD_NAMES,
+    LABELS,
+    UNITS,
+    Limits,
+    LimitStatus,
+    SwitchScope,
+)
 from rebalancer.queries import controls
 
 if TYPE_CHECKING:
@@ -36,9 +44,9 @@ class LimitLine:
 
     label: str
     unit: str
-    value: Decimal | int
+    value: Decimal | int | str
     used: Decimal | int | None
-    proposed: Decimal | int | None
+    proposed: Decimal | int | str | None
 
     @property
     def share(self) -> Decimal:
@@ -131,6 +139,8 @@ def load_limits_page(*, firm: "Firm", now: datetime) -> LimitsPage:
 
 def _build_line(name: str, limits: Limits, wanted: Limits, used: Decimal | int | None) -> LimitLine:
     value, proposed = getattr(limits, name), getattr(wanted, name)
+    if name in CHOICES:
+        value, proposed = CHOICES[name][value], CHOICES[name][proposed]
     return LimitLine(
         label=LABELS[name],
         unit=UNITS.get(name, ""),
