@@ -79,8 +79,14 @@ class SignIn(LoginView):  # type: ignore[misc]
         context: dict[str, Any] = super().get_context_data(**kwargs)
         if settings.DEMO and settings.DEMO_PASSWORD:
             context["demo_people"] = [
-                {"role": user.role, "email": user.email, "password": settings.DEMO_PASSWORD}
-                for user in queries.list_first_of_each_role([Role.CLIENT, Role.ADVISOR, Role.ADMIN])
+                {
+                    "role": user.role.replace("_", " ").lower(),
+                    "email": user.email,
+                    "password": settings.DEMO_PASSWORD,
+                }
+                for user in queries.list_first_of_each_role(
+                    [role for role in Role if role != Role.SERVICE]
+                )
             ]
         return context
 

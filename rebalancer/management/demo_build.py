@@ -49,6 +49,10 @@ def found_firm(now: datetime) -> None:
         desk.sign_up(who, Role.ADMIN)
     for who in demo.ADVISORS:
         desk.sign_up(who, Role.ADVISOR)
+    for who in demo.SUPERVISORS:
+        desk.sign_up(who, Role.SUPERVISOR)
+    desk.sign_up(demo.MODEL_ADMIN, Role.MODEL_ADMIN)
+    desk.sign_up(demo.OPERATOR, Role.OPERATOR)
     desk.list_securities()
     desk.live_prices()
     desk.publish_texts()
@@ -212,7 +216,8 @@ class DemoDesk:
 
     def publish(self, name: str, weights: Mapping[str, str]) -> None:
         """Draft, review and publish a model; what its weights leave is cash."""
-        author, publisher = (self._user_id(who) for who in demo.ADMINS)
+        author = self._user_id(demo.MODEL_ADMIN)
+        publisher = self.admin_id
         model_id = models.create_model(
             firm_id=self.firm_id, name=name, description=f"The {name.lower()} mix", actor_id=author
         )

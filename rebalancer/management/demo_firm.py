@@ -27,6 +27,12 @@ ADMINS = (
     ("dev@harborlane.example", "Dev Patel"),
     ("erin@harborlane.example", "Erin Walsh"),
 )
+SUPERVISORS = (
+    ("fay@harborlane.example", "Fay Lindqvist"),
+    ("ian@harborlane.example", "Ian Brooks"),
+)
+MODEL_ADMIN = ("gus@harborlane.example", "Gus Almeida")
+OPERATOR = ("hana@harborlane.example", "Hana Kim")
 
 POLICIES: dict[str, dict[str, object]] = {
     "Daily look, two points": {"trigger": "THRESHOLD", "absolute_band": Decimal("0.02")},

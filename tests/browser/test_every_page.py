@@ -26,9 +26,19 @@ AXE_COLOURS = {
 PEOPLE = {
     "client": "kwame@osei.example",
     "advisor": "ana@harborlane.example",
+    "supervisor": "fay@harborlane.example",
+    "model_admin": "gus@harborlane.example",
     "admin": "dev@harborlane.example",
+    "operator": "hana@harborlane.example",
 }
-KINDS_AT_LEAST = {"client": 7, "advisor": 18, "admin": 25}
+KINDS_AT_LEAST = {
+    "client": 9,
+    "advisor": 18,
+    "supervisor": 20,
+    "model_admin": 8,
+    "admin": 18,
+    "operator": 4,
+}
 FIRST_TAB = "pending"  # what the work list shows without being asked
 # The theme follows the system a moment later, and colours fade over.
 _IS_DARK = """() => document.documentElement.dataset.bsTheme === "dark" &&

@@ -37,9 +37,12 @@ class Command(BaseCommand):
         for role, (email, name) in (
             ("advisor", demo.ADVISORS[0]),
             ("client", demo.HOUSEHOLDS[0].client),
+            ("supervisor", demo.SUPERVISORS[0]),
+            ("model admin", demo.MODEL_ADMIN),
             ("admin", demo.ADMINS[0]),
+            ("operator", demo.OPERATOR),
         ):
-            self.say(f"  {role:<8} {email:<28} {name}")
+            self.say(f"  {role:<11} {email:<28} {name}")
 
     def say(self, line: str) -> None:
         """Print one line at once, also into a pipe."""
