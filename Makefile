@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench fmt lock clean browser faults mutants
+.PHONY: help demo test check bench fmt lock clean browser faults mutants chaos
 # Two installations at once would trip over each other.
 .NOTPARALLEL:
 
@@ -54,6 +54,9 @@ faults: $(VENV)/.stamp-test ## run schedules of faults out of seeds (SEEDS=200 h
 
 mutants: $(VENV)/.stamp-test ## put seeded bugs into the product, one by one, and see that each is found
 	@$(PY) -m tests.faults --mutants --seeds $(or $(SEEDS),40) --seed $(or $(SEED),1000) --steps $(or $(STEPS),60)
+
+chaos: $(VENV)/.stamp-test ## kill real processes while a firm trades (KILLS=200, SEED=1, WHAT=kills|race|drain|database|crash|skew|all)
+	@$(PY) -m tests.chaos $(or $(WHAT),all) --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
 
 fmt: $(VENV)/.stamp-test ## format the code and apply the safe fixes
 	$(VENV)/bin/ruff check --fix .

@@ -62,7 +62,7 @@ def find_due_checks() -> None:
 @shared_task
 def expire_proposals() -> None:
     """Expire what nobody decided in time."""
-    approvals.expire_proposals(now=clock.now())
+    approvals.expire_proposals(now=clock.database_now())
 
 
 @shared_task

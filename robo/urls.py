@@ -35,6 +35,8 @@ def home(request: HttpRequest) -> HttpResponse:
     return redirect(START_PAGES[user.role])
 
 
+handler500 = "robo.common.unavailable.answer_failure"
+
 urlpatterns = [
     path("", home, name="home"),
     path("", include("accounts.urls")),

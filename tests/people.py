@@ -135,4 +135,5 @@ def enter(client: Client, user: User) -> None:
     session[AUTHENTICATION_METHODS_SESSION_KEY] = [
         {"method": "password", "at": clock.now().timestamp()}
     ]
+    session[f"{AUTHENTICATION_METHODS_SESSION_KEY}_user"] = str(user.pk)
     session.save()

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import psycopg
 from django.db import connection
 
 from accounts.models import User
 from accounts.queries import people
 from portfolios.models import Break, Halt
-from portfolios.queries.books import check_books, get_cash
+from portfolios.queries import books
+from portfolios.queries.books import Fault, get_cash
 from portfolios.queries.market import get_latest_prices, get_published_versions
 from rebalancer import models
 from rebalancer.brokers.port import OrderTicket
 from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.limits import SwitchScope
 from rebalancer.operations.execution.sending import LEASE
-from rebalancer.queries.proof import check_orders
+from rebalancer.queries import proof
 
 if TYPE_CHECKING:
     from tests.faults.schedule import Schedule
@@ -89,14 +93,27 @@ _QUERIES = {
 }
 
 
+def _run_prepared(queries: dict[str, str], firm_id: int) -> Iterator[Fault]:
+    """Run the product's proofs as statements that are planned once, not for every look."""
+    with psycopg.Cursor(connection.connection) as cursor:
+        for title, sql in queries.items():
+            cursor.execute(sql, {"firm": firm_id}, prepare=True)
+            for _row_id, detail in cursor.fetchall():
+                yield Fault(title, detail)
+
+
 def find_faults(schedule: Schedule) -> list[str]:
     """Return whatever does not hold now."""
     firm_id = schedule.firm.pk
-    found = [f"{fault.title}: {fault.detail}" for fault in check_books(firm_id)]
-    found += [f"{fault.title}: {fault.detail}" for fault in check_orders(firm_id)]
-    with connection.cursor() as cursor:
+    with (
+        patch.object(books, "run_fault_queries", _run_prepared),
+        patch.object(proof, "run_fault_queries", _run_prepared),
+    ):
+        faults = books.check_books(firm_id) + proof.check_orders(firm_id)
+    found = [f"{fault.title}: {fault.detail}" for fault in faults]
+    with psycopg.Cursor(connection.connection) as cursor:
         for title, sql in _QUERIES.items():
-            cursor.execute(sql, {"firm": firm_id})
+            cursor.execute(sql, {"firm": firm_id}, prepare=True)
             found += [f"{title}: {row}" for row in cursor.fetchall()]
     found += schedule.broker.violations
     found += [

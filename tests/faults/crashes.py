@@ -12,6 +12,8 @@ from django.db.transaction import Atomic
 
 # A process that dies right after a commit is as likely as all the others together.
 HOOK_WEIGHT = 5
+# Statements that change no row by themselves.
+HARMLESS = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET CONSTRAINTS")
 
 
 class Crash(BaseException):
@@ -55,8 +57,11 @@ class Points:
         if not self.is_off and self.rng.random() < self.query_crash:
             self.crash_count += 1
             raise Crash
-        self.is_dirty = self.is_dirty or not sql.startswith("SELECT")
-        return execute(sql, params, many, context)
+        answer = execute(sql, params, many, context)
+        if not self.is_dirty and not sql.startswith(HARMLESS):
+            # Most workers look, and find nothing to change.
+            self.is_dirty = context["cursor"].rowcount != 0
+        return answer
 
     @contextmanager
     def installed(self) -> Iterator[None]:

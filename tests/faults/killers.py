@@ -1,20 +1,34 @@
 """Cases made for seeded bugs that no single process can come upon: races, strangers, bad prices."""
 
+import json
 import threading
+import uuid
+from datetime import timedelta
+from decimal import Decimal
 from random import Random
+from types import ModuleType
+from typing import Any
 
-from django.db import connections
+import time_machine
+from django.db import connections, transaction
+from django.test import Client, override_settings
+from django.urls import path
 
 from accounts.domain.roles import Role
+from portfolios.domain.kinds import Side
 from portfolios.domain.pricing import Quote
+from portfolios.models import Lot
+from portfolios.operations.fills import FillToBook, book_fills
 from portfolios.operations.prices import record_prices
-from rebalancer import models
+from portfolios.queries import taxes
+from rebalancer import api, models, tasks
 from rebalancer.operations import approvals
 from rebalancer.operations.execution import deciding
+from robo.common import clock
 from robo.common.errors import NotAllowed
 from tests import people
 from tests.faults.firm import make_firm, prepare_proposal
-from tests.rebalancer.world import NOW, SECURITIES
+from tests.rebalancer.world import DAY, NOW, SECURITIES, World
 
 
 def race_approvals() -> None:
@@ -96,3 +110,85 @@ def cancel_a_strangers_order() -> None:
     except NotAllowed:
         return
     raise AssertionError("another firm's supervisor cancelled it")
+
+
+def name_another_approver() -> None:
+    """An advisor sends a colleague's id beside an approval."""
+    firm, rng = make_firm(Random(1)), Random(2)
+    mallory, victim = firm.world.advisor, firm.world.colleague
+    client = Client()
+    people.enter(client, mallory)
+    for account in firm.world.accounts:
+        prepare_proposal(firm, account, rng, maker_id=firm.world.admin.pk, now=clock.now())
+    # Addresses of our own, for those of the product hold the view as it was at first.
+    urls: Any = ModuleType("urls")
+    urls.urlpatterns = [path("<uuid:public_id>/", api.ProposalApproval.as_view())]
+    with override_settings(ROOT_URLCONF=urls):
+        for row in models.Proposal.objects.filter(firm_id=firm.pk, status="PENDING"):
+            client.post(
+                f"/{row.public_id}/",
+                json.dumps({"content_hash": row.content_hash, "user_id": victim.pk}),
+                content_type="application/json",
+                headers={"Idempotency-Key": uuid.uuid4().hex},
+            )
+    decided = models.Decision.objects.filter(proposal__firm_id=firm.pk, decided_by=victim)
+    assert not decided.exists(), "somebody else was written down as the approver"
+
+
+def buy_in_another_account() -> None:
+    """Another account of the household has bought what this one might sell at a loss."""
+    world, bought, other = _share_a_household()
+    standing = taxes.load_tax_standing(
+        regimes={world.household.pk: world.household.tax_regime},
+        account_ids=[other],
+        day=DAY,
+    )
+    seen = [row for row in standing.recent_trades if row.side is Side.BUY]
+    assert [row.account_id for row in seen] == [bought], "the purchase went unseen"
+
+
+def lose_in_another_account() -> None:
+    """Another account of the household has sold at a loss what a dividend might buy."""
+    world, seller, other = _share_a_household()
+    security_id = world.security_ids["USTM"]
+    [lot] = Lot.objects.filter(account_id=seller)
+    with transaction.atomic():
+        book_fills(
+            fills=[
+                FillToBook(
+                    source="killer",
+                    account_id=seller,
+                    security_id=security_id,
+                    side=Side.SELL,
+                    quantity=Decimal(5),
+                    amount=Decimal(10),
+                    fill_date=DAY,
+                    picks=((lot.pk, Decimal(5)),),
+                )
+            ],
+            currency="USD",
+        )
+    losers = taxes.list_recent_losers([other], security_id, DAY)
+    assert losers == {other}, "the loss went unseen"
+
+
+def _share_a_household() -> tuple[World, int, int]:
+    """Return a world, its account that has bought lately, and another of the same household."""
+    world = make_firm(Random(1)).world
+    lots = [("USTM", "10", "2000", DAY - timedelta(days=10))]
+    bought = world.add_account("100", lots=lots)
+    return world, bought.pk, world.add_account("100").pk
+
+
+def trust_a_wrong_clock() -> None:
+    """A worker whose clock is two hours fast looks for what has expired."""
+    firm, rng = make_firm(Random(1)), Random(2)
+    now = clock.now()
+    for account in firm.world.accounts:
+        prepare_proposal(firm, account, rng, maker_id=firm.world.admin.pk, now=now)
+    pending = models.Proposal.objects.filter(firm_id=firm.pk, status="PENDING")
+    count = pending.update(expires_at=now + timedelta(hours=1))
+    assert count
+    with time_machine.travel(now + timedelta(hours=2)):
+        tasks.expire_proposals()
+    assert pending.count() == count, "a proposal expired before its hour"

@@ -8,10 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.killers import (
+    buy_in_another_account,
     cancel_a_strangers_order,
+    lose_in_another_account,
+    name_another_approver,
     offer_bad_prices,
     race_approvals,
     seal_out_of_order,
+    trust_a_wrong_clock,
 )
 from tests.faults.mutating import Edit, mutated
 from tests.faults.schedule import Violation, run_schedule
@@ -243,7 +247,7 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "session clock from the worker",
+        "lease by the worker's clock",
         (
             Edit(
                 f"{RUN}.sending",
@@ -253,6 +257,53 @@ MUTANTS = (
             ),
             Edit(f"{RUN}.sending", "_renew_lease", "        lease_until__gt=Now(),\n", ""),
         ),
+    ),
+    Mutant(
+        "session clock from the worker",
+        (Edit("robo.common.clock", "database_now", "return row[0]", "return now()"),),
+        trust_a_wrong_clock,
+    ),
+    Mutant(
+        "serializer with a writable approver",
+        (
+            Edit(
+                "rebalancer.serializers",
+                "ApprovalSerializer",
+                "    note = Text(",
+                "    user_id = serializers.IntegerField(required=False)\n    note = Text(",
+            ),
+            Edit(
+                "rebalancer.api.proposals",
+                "ProposalApproval",
+                "proposal_id=proposal.pk, user_id=user.pk, now=clock.now(), **decision",
+                'proposal_id=proposal.pk, now=clock.now(), **({"user_id": user.pk} | decision)',
+            ),
+        ),
+        name_another_approver,
+    ),
+    Mutant(
+        "wash sale per account: purchases",
+        (
+            Edit(
+                "portfolios.queries.taxes",
+                "_PURCHASES",
+                "a.household_id = ANY(%(households)s)",
+                "%(households)s::bigint[] IS NOT NULL AND a.id = ANY(%(accounts)s)",
+            ),
+        ),
+        buy_in_another_account,
+    ),
+    Mutant(
+        "wash sale per account: dividends",
+        (
+            Edit(
+                "portfolios.queries.taxes",
+                "_LOSERS",
+                "a.household_id = mine.household_id",
+                "a.id = mine.id",
+            ),
+        ),
+        lose_in_another_account,
     ),
     Mutant(
         "average price per participant",
@@ -273,6 +324,10 @@ QUICK = (
     "cash leg rounded differently from cost",
     "lots booked in a second transaction",
     "tenant filter missing in one action",
+    "session clock from the worker",
+    "serializer with a writable approver",
+    "wash sale per account: purchases",
+    "wash sale per account: dividends",
 )
 
 

@@ -17,6 +17,7 @@ from robo.pytest_services import _TRUNCATE_TRIGGERS
 HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 # The same statements come again and again: planned once, they cost a fraction.
 PREPARE_AFTER = 3
+PREPARED_MAX = 500
 
 
 @contextmanager
@@ -28,10 +29,25 @@ def fast_settings() -> Iterator[None]:
 
 
 def make_tables() -> None:
-    """Migrate, and let the connection prepare what it repeats."""
+    """Migrate."""
     call_command("migrate", verbosity=0)
+
+
+@contextmanager
+def planned_once() -> Iterator[None]:
+    """Let the connection prepare what it repeats, and PostgreSQL plan it once for every firm."""
     connection.ensure_connection()
-    connection.connection.prepare_threshold = PREPARE_AFTER
+    raw = connection.connection
+    before = raw.prepare_threshold, raw.prepared_max
+    raw.prepare_threshold, raw.prepared_max = PREPARE_AFTER, PREPARED_MAX
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+    try:
+        yield
+    finally:
+        raw.prepare_threshold, raw.prepared_max = before
+        with connection.cursor() as cursor:
+            cursor.execute("RESET plan_cache_mode")
 
 
 def empty_tables() -> None:

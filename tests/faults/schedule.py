@@ -18,6 +18,7 @@ from tests.faults import actions, checks, converging
 from tests.faults.broker import Rates, SeededBroker
 from tests.faults.crashes import Crash, Points
 from tests.faults.firm import SimFirm, make_firm
+from tests.faults.running import planned_once
 from tests.rebalancer.world import NOW
 
 STEPS = 60
@@ -59,7 +60,7 @@ def run_schedule(seed: int, *, steps: int = STEPS) -> Counter[str]:
     """
     rng = Random(seed)
     # Ids decide who gets an odd share: from the seed too, or nothing could be replayed.
-    with patch.object(os, "urandom", lambda size: rng.randbytes(size)):
+    with patch.object(os, "urandom", lambda size: rng.randbytes(size)), planned_once():
         schedule = _begin(seed, rng)
         with (
             patch.object(brokers, "get_paper_broker", lambda: schedule.broker),

@@ -8,6 +8,7 @@ from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions, status
 
 from robo.common.errors import Conflict, NotAllowed, Refused
+from robo.common.unavailable import is_out_of_reach
 
 NON_FIELD = "non_field_errors"
 
@@ -53,6 +54,8 @@ def translate(error: Exception) -> Exception:
     # The CSRF check reads a form body before any parser of ours refuses its content type.
     if isinstance(error, (BadRequest, SuspiciousOperation, MultiPartParserError)):
         return exceptions.ParseError("The request could not be read.")
+    if is_out_of_reach(error):
+        return UnavailableError()
     if isinstance(error, exceptions.ValidationError):
         error.detail = _name_rows(error.detail)
     return error
