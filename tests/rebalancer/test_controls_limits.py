@@ -65,14 +65,14 @@ def test_limits_are_proposed_by_one_and_approved_by_another():
     }
 
 
-@pytest.mark.parametrize("role", set(Role) - {Role.ADMIN})
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.ADMIN}))
 def test_only_an_administrator_proposes_limits(role):
     world = make_world()
     with pytest.raises(NotAllowed):
         propose(world, make_person(world, role))
 
 
-@pytest.mark.parametrize("role", set(Role) - {Role.ADMIN, Role.SUPERVISOR})
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.ADMIN, Role.SUPERVISOR}))
 def test_who_approves_trades_approves_no_limits(role):
     world = make_world()
     row = propose(world)
