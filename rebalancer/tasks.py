@@ -37,13 +37,13 @@ def nudge(task: Task, **arguments: Any) -> None:
 @shared_task
 def run_cycle(*, cycle_run_id: int) -> None:
     """Run a cycle that somebody asked for."""
-    cycles.run_cycle(cycle_run_id=cycle_run_id, now=clock.now())
+    cycles.run_cycle(cycle_run_id=cycle_run_id, now=clock.database_now())
 
 
 @shared_task
 def find_due_checks() -> None:
     """Look at every account that is due, and write the proposals that follow."""
-    now = clock.now()
+    now = clock.database_now()
     for firm in people.list_firms():
         price_date = cycles.get_cycle_date(firm_id=firm.pk, now=now)
         if price_date is None:

@@ -109,7 +109,7 @@ class ProposalApproval(ProposalDecision):
         decision = self.read(serializers.ApprovalSerializer, request.data)
         try:
             approvals.approve_proposal(
-                proposal_id=proposal.pk, user_id=user.pk, now=clock.now(), **decision
+                proposal_id=proposal.pk, user_id=user.pk, now=clock.database_now(), **decision
             )
         except ProposalStale as error:
             facts = {"fresh_proposal_id": error.fresh_public_id}
@@ -135,7 +135,7 @@ class ProposalRejection(ProposalDecision):
         proposal = self.get_proposal(request, public_id)
         decision = self.read(serializers.RejectionSerializer, request.data)
         approvals.reject_proposal(
-            proposal_id=proposal.pk, user_id=user.pk, now=clock.now(), **decision
+            proposal_id=proposal.pk, user_id=user.pk, now=clock.database_now(), **decision
         )
         return Response(_show_proposal(user, public_id))
 
@@ -169,7 +169,10 @@ class TradeRemoval(ProposalDecision):
             serializers.TradeChoiceSerializer, request.data, context={"trades": known}
         )
         fresh = proposals.remove_trades(
-            proposal_id=proposal.pk, user_id=user.pk, trade_ids=choice["trades"], now=clock.now()
+            proposal_id=proposal.pk,
+            user_id=user.pk,
+            trade_ids=choice["trades"],
+            now=clock.database_now(),
         )
         return Response(_show_proposal(user, fresh.public_id), status=status.HTTP_201_CREATED)
 

@@ -135,7 +135,7 @@ def decide(request: HttpRequest, public_id: UUID) -> HttpResponse:
             user_id=user.pk,
             content_hash=form.cleaned_data["content_hash"],
             note=form.cleaned_data["note"],
-            now=clock.now(),
+            now=clock.database_now(),
         )
     except Refused as error:
         fresh = _find_fresh(user, proposal, error)
@@ -180,7 +180,7 @@ def answer(request: HttpRequest, public_id: UUID) -> HttpResponse:
             is_yes=is_yes,
             content_hash=form.cleaned_data["content_hash"],
             note=form.cleaned_data["note"],
-            now=clock.now(),
+            now=clock.database_now(),
         )
     except Refused as error:
         return say_no(request, error, back_url=address, back_label="See how it stands now")
@@ -217,7 +217,7 @@ def remove_trades(request: HttpRequest, public_id: UUID) -> HttpResponse:
             proposal_id=proposal.pk,
             user_id=user.pk,
             trade_ids=form.cleaned_data["trade"],
-            now=clock.now(),
+            now=clock.database_now(),
         )
     except Refused as error:
         return say_no(request, error, back_url=address, back_label="Back to the proposal")
@@ -286,7 +286,7 @@ def use_alternative(request: HttpRequest, public_id: UUID) -> HttpResponse:
             proposal_id=proposal.pk,
             user_id=user.pk,
             wanted=_read_wanted(proposal, form),
-            now=clock.now(),
+            now=clock.database_now(),
         )
     except Refused as error:
         address = reverse("rebalancer:proposal", args=[public_id])

@@ -115,7 +115,7 @@ def approve_many(request: HttpRequest) -> HttpResponse:
                 user_id=user.pk,
                 content_hash=content_hash,
                 note=form.cleaned_data["note"],
-                now=clock.now(),
+                now=clock.database_now(),
             )
         except Refused as error:
             fresh = getattr(error, "fresh_public_id", None)

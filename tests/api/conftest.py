@@ -19,7 +19,8 @@ def _own_paper_broker(settings, tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _day_of_the_prices(monkeypatch):
     """Keep the proposals of the fixtures fresh, whatever day the tests run on."""
-    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=5))
+    for name in ("now", "database_now"):
+        monkeypatch.setattr(clock, name, lambda: NOW + timedelta(minutes=5))
 
 
 @pytest.fixture(autouse=True)

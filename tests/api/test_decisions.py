@@ -193,7 +193,8 @@ def test_removing_every_trade_is_refused_in_the_end(cast, advisor):
 
 
 def test_a_late_approval_is_a_conflict(cast, advisor, monkeypatch):
-    monkeypatch.setattr(clock, "now", lambda: cast.proposal.expires_at + timedelta(seconds=1))
+    late = cast.proposal.expires_at + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "database_now", lambda: late)
     enter(advisor, cast.people["advisor"])
     response = approve(advisor, cast.proposal)
     assert response.status_code == 409

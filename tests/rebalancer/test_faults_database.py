@@ -44,6 +44,7 @@ def test_nothing_leaves_while_the_database_only_reads(script):
     prove(world)
 
 
+@pytest.mark.two_clocks
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_the_database_tells_the_time_whatever_a_worker_believes(script, hours):
     world = form(80)
