@@ -158,11 +158,13 @@ def test_the_market_can_be_moved_in_the_demo_only_and_not_by_clients(world, clie
         assert bool(context["demo_market_url"]) is is_offered
 
 
-def test_the_frame_costs_three_queries(world, client, django_assert_num_queries):
-    for actor in ("client", "advisor", "admin"):
+def test_the_frame_costs_session_person_and_a_clients_household(
+    world, client, django_assert_num_queries
+):
+    for actor, count in (("client", 3), ("advisor", 2), ("admin", 2)):
         client.force_login(world[actor])
-        with django_assert_num_queries(3):
-            # Session, person, and whether trading is stopped; the page asks for nothing of its own.
+        with django_assert_num_queries(count):
+            # A page that asks for nothing of its own.
             assert client.get(reverse("account_reset_password_done")).status_code == 200
 
 

@@ -190,10 +190,18 @@ def test_an_order_that_passes_can_trade_at_its_expected_price_within_the_collar(
 
 def test_the_defaults_are_limits():
     assert rules.check_limits(DEFAULTS) == ""
-    assert set(rules.BOUNDS) == set(rules.LABELS) == set(rules.FIELD_NAMES)
+    assert set(rules.LABELS) == set(rules.FIELD_NAMES)
+    assert set(rules.BOUNDS) == set(rules.FIELD_NAMES) - set(rules.CHOICES)
 
 
-@pytest.mark.parametrize("name", rules.FIELD_NAMES)
+@pytest.mark.parametrize("name", rules.CHOICES)
+def test_what_is_chosen_is_one_of_the_choices(name):
+    for value in rules.CHOICES[name]:
+        assert rules.check_limits(replace(DEFAULTS, **{name: value})) == ""
+    assert rules.describe(name) in rules.check_limits(replace(DEFAULTS, **{name: "ANYHOW"}))
+
+
+@pytest.mark.parametrize("name", sorted(rules.BOUNDS))
 def test_every_limit_has_bounds_that_hold(name):
     low, high = rules.BOUNDS[name]
     kind = type(getattr(DEFAULTS, name))

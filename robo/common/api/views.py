@@ -28,6 +28,7 @@ from robo.common.api.serializers import LIMIT_MAX, InputSerializer, NoQuery, Pag
 __all__ = ["BODY_BYTES_MAX", "ApiView", "BoundedJSONParser", "ListView", "SessionAuthentication"]
 
 SAFE_METHODS = ("GET", "HEAD")
+WRITES = ("post", "put", "patch", "delete")
 
 
 class SessionAuthentication(PlainSessionAuthentication):
@@ -81,10 +82,9 @@ class ApiView(APIView):
         """Check who asks, then the query string; an unsafe call runs once per key."""
         super().initial(request, *args, **kwargs)
         is_safe = request.method in SAFE_METHODS
-        is_read = request.method in ("GET", "HEAD")
-        self.query = self.read(self.query_class if is_read else NoQuery, self._read_query(request))
+        self.query = self.read(self.query_class if is_safe else NoQuery, self._read_query(request))
         name = (request.method or "").lower()
-        if not is_safe and name in self.http_method_names and hasattr(self, name):
+        if name in WRITES and hasattr(self, name):
             # The dispatcher looks the method up on this very object, made for this request alone.
             setattr(self, name, partial(self._run_once, getattr(self, name)))
 
