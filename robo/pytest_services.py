@@ -100,11 +100,6 @@ def _set_environment(runtime_dir: Path) -> None:
     }
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings_xdist_suffix() -> None:
-    """Keep the name of the test database: each worker has a server of its own."""
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _fast_password_hasher() -> Iterator[None]:
     """Hash with MD5 in tests: Argon2 is slow on purpose, and no test is about its strength."""

@@ -1,12 +1,24 @@
-"""What every test shares: who travels in time takes the database's clock along."""
+"""What every test shares: one name of the database, a clock of the database that travels along with
+ours, and examples without a time limit.
+"""
 
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
 from django.utils import timezone
+from hypothesis import HealthCheck, settings
 
 from robo.common import clock
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Keep the name of the test database: each worker has a server of its own."""
 
 
 @pytest.fixture(autouse=True)
