@@ -30,6 +30,8 @@ def _database_clock_travels(
         stays = clock.database_now
 
         def travels() -> datetime:
+            if not time_machine.escape_hatch.is_travelling():
+                return stays()
             real = datetime.fromtimestamp(time_machine.escape_hatch.time.time(), tz=UTC)
             return stays() + (timezone.now() - real)
 

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 
 from django.core.cache import cache
 from django.core.management import call_command
-from django.core.management.color import no_style
-from django.core.management.sql import sql_flush
-from django.db import connection, transaction
+from django.db import connection
 from django.test import override_settings
 
-from robo.pytest_services import _TRUNCATE_TRIGGERS
+from robo import pytest_services
 
 HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 # The same statements come again and again: planned once, they cost a fraction.
@@ -51,17 +49,8 @@ def planned_once() -> Iterator[None]:
 
 
 def empty_tables() -> None:
-    """Empty every table; ids go on, so that nothing that is remembered fits another row."""
-    statements = sql_flush(no_style(), connection, reset_sequences=False, allow_cascade=False)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_TRUNCATE_TRIGGERS)
-        triggers = cursor.fetchall()
-        for table, trigger in triggers:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
-        for statement in statements:
-            cursor.execute(statement)
-        for table, trigger in triggers:
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+    """Empty every table and the cache."""
+    pytest_services.empty_tables(connection.introspection.django_table_names(only_existing=True))
     cache.clear()
 
 
