@@ -111,7 +111,10 @@ def list_consent_gaps(households: Mapping[int, FirmDay]) -> dict[int, list[str]]
 
 
 def list_documents(household: models.Household, today: date) -> list[DocumentLine]:
-    """Return the texts in force and those announced, with the household's consent to each."""
+    """Return the texts in force and those announced, with the household's consent to each.
+
+    What waits for consent comes first.
+    """
     published = list_published([household.firm_id])
     in_force = {row.pk for row in pick_in_force(published, today).values()}
     consents = {
@@ -120,7 +123,7 @@ def list_documents(household: models.Household, today: date) -> list[DocumentLin
         .select_related("client")
         .order_by("-pk")
     }
-    return [
+    lines = [
         DocumentLine(
             row,
             consents.get(row.pk),
@@ -131,6 +134,7 @@ def list_documents(household: models.Household, today: date) -> list[DocumentLin
         for place, row in enumerate(published)
         if row.pk in in_force or (row.effective_date is not None and row.effective_date > today)
     ]
+    return sorted(lines, key=lambda line: line.consent is not None)
 
 
 def list_disclosures(firm_id: int) -> QuerySet[models.Disclosure]:

@@ -52,7 +52,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Begin a session of a new key, and write the journal."""
         if not PeopleBackend().user_can_authenticate(user):  # shut out between the two steps
             raise ImmediateHttpResponse(self.respond_user_inactive(request, user))
-        with tenancy.as_firm(user.firm_id), transaction.atomic():
+        # For good, not for a moment: the rest of the request asks for the person's household.
+        tenancy.enter_firm(user.firm_id)
+        with transaction.atomic():
             super().login(request, user)
             security.begin_session(request)
             records = get_authentication_records(request, user)

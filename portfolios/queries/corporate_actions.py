@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from portfolios import models
 from portfolios.domain.corporate_actions import SPLITS, Action
 from portfolios.domain.kinds import ActionKind, ActionStatus
+from robo.common.templatetags import figures
 
 
 def load_actions(
@@ -73,7 +74,7 @@ def list_actions_since(
 
 def describe_in_words(row: models.CorporateAction) -> str:
     """Return what an action does, as half a sentence for people."""
-    day, symbol = f"{row.effective_date:%d %b %Y}", row.old_symbol
+    day, symbol = figures.day(row.effective_date), row.old_symbol
     match ActionKind(row.kind):
         case ActionKind.SPLIT | ActionKind.REVERSE_SPLIT:
             return f"{symbol} splits {row.new_shares} for {row.old_shares} on {day}"

@@ -1,6 +1,6 @@
 """Why trades are proposed, in a few sentences for the client who has to say yes or no."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class ProposalFacts:
-    """What the sentences are made of; distances as fractions, amounts in `currency`."""
+    """What the sentences are made of; distances as fractions, and how amounts are shown."""
 
     cause: Cause
     drift_before: Decimal
@@ -30,7 +30,7 @@ class ProposalFacts:
     required_cash: Decimal
     cash_before: Decimal
     is_taxable: bool
-    currency: str
+    show_money: Callable[[Decimal], str]
 
 
 def explain_proposal(facts: ProposalFacts) -> Sequence[str]:
@@ -40,7 +40,7 @@ def explain_proposal(facts: ProposalFacts) -> Sequence[str]:
         f"It is {facts.drift_before:.1%} away from its target; after the trades it would be "
         f"{facts.drift_after:.1%}.",
         _explain_tax(facts),
-        f"Trading is expected to cost {facts.cost_amount:,.2f} {facts.currency}.",
+        f"Trading is expected to cost {facts.show_money(facts.cost_amount)}.",
         _explain_nothing(facts),
     )
 
@@ -49,11 +49,9 @@ def _explain_tax(facts: ProposalFacts) -> str:
     if not facts.is_taxable:
         return "Selling causes no tax in this account."
     if facts.tax_amount > 0:
-        return f"The tax on what is sold is estimated at {facts.tax_amount:,.2f} {facts.currency}."
+        return f"The tax on what is sold is estimated at {facts.show_money(facts.tax_amount)}."
     if facts.tax_amount < 0:
-        return (
-            f"What is sold is estimated to save {-facts.tax_amount:,.2f} {facts.currency} of tax."
-        )
+        return f"What is sold is estimated to save {facts.show_money(-facts.tax_amount)} of tax."
     return "No tax is expected."
 
 
@@ -64,5 +62,5 @@ def _explain_nothing(facts: ProposalFacts) -> str:
     )
     short = facts.required_cash - facts.cash_before
     if short > 0:
-        words += f" {short:,.2f} {facts.currency} of the cash that is needed would be missing."
+        words += f" {facts.show_money(short)} of the cash that is needed would be missing."
     return words

@@ -92,6 +92,8 @@ def _render(
         "may_connect": has_permission(user, Permission.CONNECT_BROKER),
         "choices": [(one.value, words, one is chosen) for one, words in KIND_WORDS.items()],
         "chosen_words": KIND_WORDS[chosen],
+        # The paper broker has nothing to set: connecting it again would change nothing.
+        "is_present_paper": chosen is kind is BrokerKind.PAPER,
         "form": form,
     }
     return render(request, "rebalancer/broker.html", context, status=status)

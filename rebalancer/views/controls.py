@@ -204,7 +204,7 @@ def clear(request: HttpRequest, public_id: UUID) -> HttpResponse:
         operations.clear_switch(switch_id=switch.pk, user_id=user.pk)
     except Refused as error:
         return say_no(request, error, back_url=back_url, back_label="Back")
-    messages.success(request, f"Let {operations.describe(switch)} go on.")
+    messages.success(request, f"Goes on again: {operations.describe(switch)}.")
     return redirect(back_url)
 
 

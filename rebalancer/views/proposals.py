@@ -75,7 +75,6 @@ def _render(
         "shows_trades": not is_client or asks_client or proposal.status not in UNDECIDED,
         "tax_status": words.TAX_STATUS_WORDS[proposal.account.tax_status],
         "is_taxable": proposal.account.tax_status == "TAXABLE",
-        "client_status": words.CLIENT_STATUS_WORDS.get(proposal.status, ""),
     }
     return render(request, "rebalancer/proposal.html", context, status=status)
 
@@ -92,6 +91,11 @@ def _describe_consent(user: "User", proposal: "Proposal", now: datetime) -> dict
         "answer": consent_pages.find_answer(proposal),
         "answer_form": AnswerForm() if may_answer else None,
         "rationale": consent_pages.explain_to_client(proposal) if is_client else (),
+        "client_status": (
+            words.WAITS_FOR_CLIENT
+            if may_answer
+            else words.CLIENT_STATUS_WORDS.get(proposal.status, "")
+        ),
         # The very question that sending asks.
         "missing": (
             consents.list_missing(proposal, now=now) if proposal.status in ANSWERABLE else []

@@ -84,7 +84,8 @@ def get_kind(address: str, source: str) -> Kind | None:
     is_file = path.endswith(".csv")
     return (
         None
-        if is_file or view.startswith("admin:")
+        # Django's admin has a test of its own; the page of the API is Swagger's, in its own style.
+        if is_file or view.startswith(("admin:", "api:"))
         else Kind(view, get_tab(address), get_tab(source))
     )
 

@@ -20,6 +20,7 @@ from rebalancer.domain.lifecycle import OrderStatus, ProposalStatus
 from rebalancer.domain.mandates import MandateTerms, Planned, PlannedTrade, list_mandate_gaps
 from rebalancer.operations import consents, orders
 from robo.common.errors import Conflict, NotAllowed, Refused
+from robo.common.templatetags import figures
 from tests import people
 from tests.answers import make_answers
 from tests.rebalancer.browsing import browser, get, post, text_of
@@ -331,7 +332,9 @@ def test_the_client_reads_why_and_what_it_costs(world, client_user):
     proposal = propose(world, is_discretionary=False)
     page = text_of(get(client_user, "proposal", proposal.public_id))
     assert "A part of your account has moved too far from its target." in page
-    assert "Trading is expected to cost" in page
+    assert f"Trading is expected to cost {figures.money(proposal.cost_amount)}." in page
+    assert "Waiting for your answer" in page
+    assert "Being reviewed" not in page
     assert "If nothing is done" in page
     for trade in proposal.trades.all():
         assert trade.explanation.replace("'", "&#x27;") in page
@@ -359,6 +362,8 @@ def test_the_household_page_says_what_there_is_to_do(world, client_user):
     page = text_of(get(client_user, "household", world.household.public_id))
     assert "Read and accept 1 document" in page
     assert "Say yes or no to the trades" in page
+    assert "Waiting for your answer" in page
+    assert "are being reviewed by your advisor" not in page
     assert "Waits for the client" in text_of(
         get(world.advisor, "household", world.household.public_id)
     )
@@ -366,6 +371,7 @@ def test_the_household_page_says_what_there_is_to_do(world, client_user):
     say(proposal, client_user)
     page = text_of(get(client_user, "household", world.household.public_id))
     assert "To do for you" not in page
+    assert "are being reviewed by your advisor" in page
 
 
 def test_answering_in_the_browser(world, client_user):
@@ -379,6 +385,7 @@ def test_answering_in_the_browser(world, client_user):
     )
     assert post(client_user, "answer", proposal.public_id, answer="yes", **sent).status_code == 302
     assert post(client_user, "answer", proposal.public_id, answer="no", **sent).status_code == 409
+    assert "Being reviewed" in text_of(get(client_user, "proposal", proposal.public_id))
     page = text_of(get(world.advisor, "proposal", proposal.public_id))
     assert f"<strong>{client_user.name}</strong> said yes" in page
     assert "cannot be sent yet" not in page

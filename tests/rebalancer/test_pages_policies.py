@@ -263,6 +263,10 @@ def test_a_finished_run_asks_for_the_whole_page_and_shows_its_figures(scene):
     page = text_of(get(world.advisor, "market"))
     assert "Next day: what followed" in page
     assert "on 4 new prices" in page
+    # Whoever has no work list is given no way to it.
+    address = reverse("rebalancer:work_list")
+    assert f"{address}?tab=pending" in page
+    assert f"{address}?tab=" not in text_of(get(world.admin, "market"))
     assert get(scene.stranger, "cycle_run", run.public_id).status_code == 404
 
 

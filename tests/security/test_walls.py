@@ -2,7 +2,9 @@
 
 import pytest
 from django.db.models import Q
+from django.test import Client
 
+from tests import people
 from tests.security.cast import CANARY_B
 from tests.security.test_matrix import read_everything
 from tests.security.walls import as_the_web, without_access_conditions
@@ -24,6 +26,18 @@ def test_both_walls_let_the_pages_work_and_nothing_through(scene, relation):
     # The wall hides nothing that the access functions show: the pages are as long as before.
     thinner = [name for name in owned if abs(len(owned[name]) - len(seen[name])) > 200]
     assert thinner == []
+
+
+@pytest.mark.parametrize("relation", READERS)
+def test_people_come_in_past_row_security(scene, relation):
+    # With a password and all that follows it; `force_login` would leave most of it out.
+    browser, person = Client(), scene.people[relation]
+    with as_the_web():
+        answer = browser.post("/sign-in/", {"username": person.email, "password": people.PASSWORD})
+        assert answer.status_code == 302
+        start = browser.get("/", follow=True)
+    assert start.status_code == 200
+    assert person.name in start.content.decode()
 
 
 @pytest.mark.parametrize("relation", READERS)

@@ -10,6 +10,7 @@ from accounts.queries import consents as queries
 from rebalancer.domain.kinds import Cause
 from rebalancer.domain.lifecycle import ANSWERABLE, ProposalStatus
 from rebalancer.domain.rationale import ProposalFacts, explain_proposal
+from robo.common.templatetags import figures
 
 if TYPE_CHECKING:
     from accounts.models import Account, Household
@@ -34,6 +35,11 @@ class ToDo:
 
     def __bool__(self) -> bool:
         return bool(self.document_count or self.questions)
+
+    @property
+    def asked_account_ids(self) -> frozenset[int]:
+        """Return the accounts whose proposal waits for the client, not for the advisor."""
+        return frozenset(question.account.pk for question in self.questions)
 
 
 def load_to_do(*, household: "Household", page: "HouseholdPage", now: datetime) -> ToDo:
@@ -80,7 +86,7 @@ def explain_to_client(proposal: "Proposal") -> Sequence[str]:
             required_cash=proposal.required_cash,
             cash_before=proposal.cash_before,
             is_taxable=proposal.account.tax_status == TaxStatus.TAXABLE,
-            currency=proposal.firm.currency,
+            show_money=lambda amount: figures.money(amount, proposal.firm.currency),
         )
     )
 

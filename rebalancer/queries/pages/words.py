@@ -67,6 +67,7 @@ CLIENT_STATUS_WORDS: Mapping[str, str] = {
     ProposalStatus.COMPLETED: "done",
     ProposalStatus.COMPLETED_ADJUSTED: "done, with some orders not carried out",
 }
+WAITS_FOR_CLIENT = "waiting for your answer"
 
 STAFF_STATUS_WORDS: Mapping[str, str] = {
     **CLIENT_STATUS_WORDS,
