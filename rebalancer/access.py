@@ -64,6 +64,15 @@ def visible_orders(user: "User") -> QuerySet[Order]:
     return Order.objects.filter(firm_id=user.firm_id, account__in=visible_accounts(user).order_by())
 
 
+def get_order_for(user: "User", public_id: UUID) -> Order:
+    """Return an order that the user named, with its account, security and block.
+
+    :raises Http404: when there is none, or it is not theirs to see.
+    """
+    rows = visible_orders(user).select_related("account__household", "security", "block")
+    return get_object_or_404(rows, public_id=public_id)
+
+
 def visible_policies(user: "User") -> QuerySet[Policy]:
     """Return the policies that this user may see: the firm's."""
     if not has_permission(user, Permission.READ_POLICIES):

@@ -50,6 +50,7 @@ urlpatterns = [
     path("proposals/<uuid:public_id>/use/", proposals.use_alternative, name="use_alternative"),
     path("proposals/<uuid:public_id>/progress/", proposals.show_progress, name="progress"),
     path("orders/", orders.list_orders, name="orders"),
+    path("orders/<uuid:public_id>/cancel/", orders.cancel, name="cancel_order"),
     path("orders/orders.csv", exports.export_orders, name="export_orders"),
     path("accounts/<uuid:public_id>/holdings.csv", exports.export_holdings, name="export_holdings"),
     path("reconciliation/", reconciliation.show_reconciliation, name="reconciliation"),

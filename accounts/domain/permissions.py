@@ -40,7 +40,6 @@ class Permission(StrEnum):
     ANSWER_PROPOSALS = "ANSWER_PROPOSALS"  # a client's own yes or no
     READ_ORDERS = "READ_ORDERS"
     CANCEL_ORDERS = "CANCEL_ORDERS"
-    WRITE_FILLS = "WRITE_FILLS"
     # The firm's rules
     READ_MODELS = "READ_MODELS"
     WRITE_MODELS = "WRITE_MODELS"  # drafts, and hand them over for review
@@ -106,7 +105,6 @@ ROLES_OF: Mapping[Permission, frozenset[Role]] = {
     _P.ANSWER_PROPOSALS: frozenset({_CLIENT}),
     _P.READ_ORDERS: frozenset({_CLIENT, _ADVISOR, _SUPERVISOR, _OPERATOR}),
     _P.CANCEL_ORDERS: frozenset({_SUPERVISOR}),
-    _P.WRITE_FILLS: frozenset({_SERVICE}),
     _P.READ_MODELS: frozenset({_ADVISOR, _SUPERVISOR, _MODEL_ADMIN, _ADMIN, _SERVICE}),
     _P.WRITE_MODELS: frozenset({_MODEL_ADMIN}),
     _P.PUBLISH_MODELS: frozenset({_ADMIN}),

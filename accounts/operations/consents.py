@@ -23,6 +23,7 @@ from accounts.domain.permissions import Permission, role_holds
 from accounts.domain.roles import Role
 from accounts.operations.audit import record_audit_entry
 from accounts.operations.notices import announce
+from accounts.queries.consents import list_client_ids
 from accounts.queries.notices import list_firm_clients
 from robo.common.errors import Conflict, NotAllowed, Refused
 
@@ -190,7 +191,7 @@ class MandateDetails:
 
 @transaction.atomic
 def record_mandate(*, account_id: int, details: MandateDetails, user_id: int) -> models.Mandate:
-    """Put a client's mandate on record; the account is discretionary from now on.
+    """Put a client's mandate on record, and tell the household; the account is discretionary then.
 
     It ends the mandate before it, and covers nothing that was proposed before this moment.
 
@@ -344,4 +345,12 @@ def _record_mandate(
         object_id=str(row.public_id),
         summary=summary,
         detail={"account": str(account.public_id), "text_hash": row.text_hash},
+    )
+    clients = list_client_ids([account.household_id]).get(account.household_id, [])
+    is_new = event == "recorded"
+    announce(
+        # Whose word it was is told as well: somebody else may have said it in their name.
+        person_ids=clients,
+        kind=MailKind.MANDATE_RECORDED if is_new else MailKind.MANDATE_ENDED,
+        event=str(row.public_id),
     )

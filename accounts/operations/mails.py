@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import BadHeaderError, EmailMessage
+from django.core.mail import EmailMessage
 from django.db import transaction
 from django.template.loader import render_to_string
 
@@ -38,6 +38,8 @@ SUBJECTS = {
     MailKind.TRADING_STOPPED: "Trading is stopped",
     MailKind.TRADING_RESUMED: "Trading goes on",
     MailKind.BREAK_OPENED: "A difference with the broker is yours to look at",
+    MailKind.MANDATE_RECORDED: "A mandate for your account",
+    MailKind.MANDATE_ENDED: "The mandate for your account has ended",
 }
 
 
@@ -95,10 +97,11 @@ def _send(mail: models.OutgoingMail, now: datetime) -> bool:
     try:
         if message is not None:
             message.send()
-    except BadHeaderError:
-        # A line break in a name would write headers of its own: no later try makes it better.
-        logger.exception("Mail %d has a line break in a header and is not sent", mail.pk)
-        mail.tries, mail.error = TRIES_MAX, "A line break in a header."
+    except ValueError:
+        # A line break in a name would write headers of its own, or the address is none: no later
+        # try makes it better, and the mails behind it wait for nothing.
+        logger.exception("Mail %d cannot be written and is not sent", mail.pk)
+        mail.tries, mail.error = TRIES_MAX, "A line break in a header, or no address."
         mail.save(update_fields=["tries", "next_try_at", "error"])
         return False
     except (OSError, SMTPException) as error:

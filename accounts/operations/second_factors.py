@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from accounts import models
 from accounts.domain.doors import MailKind, ResetStatus
 from accounts.domain.roles import Role
-from accounts.operations.audit import record_audit_entry
 from accounts.operations.mails import queue_mail
+from accounts.operations.sign_ins import record_at_door
 from robo.common.errors import Conflict, NotAllowed, Refused
 from robo.common.secrets import reseal
 
@@ -52,7 +52,7 @@ def spend_code(*, user_id: int, code: str, now: datetime) -> Authenticator | Non
             left = len(factor.wrap().get_unused_codes())
             user = models.User.objects.get(pk=user_id)
             queue_mail(person_id=user_id, kind=MailKind.RECOVERY_CODE_USED, facts={"left": left})
-            _record(user, user_id, "recovery_code_used", f"{user.name} used a recovery code")
+            record_at_door(user, user_id, "recovery_code_used", f"{user.name} used a recovery code")
             return factor
     return None
 
@@ -78,7 +78,7 @@ def settle_change(*, user_id: int, kind: str, is_gone: bool, now: datetime) -> m
         facts={"change": change, "what": what},
     )
     event = "second_factor_removed" if is_gone else "second_factor_added"
-    _record(user, user_id, event, f"{user.name} {change} {what}")
+    record_at_door(user, user_id, event, f"{user.name} {change} {what}")
     return user
 
 
@@ -125,7 +125,7 @@ def ask_for_reset(*, user_id: int, reason: str, actor_id: int) -> models.SecondF
             )
     except IntegrityError as error:
         raise NothingToReset(f"A reset for {user.name} waits for a second person.") from error
-    _record(
+    record_at_door(
         user,
         actor_id,
         "second_factor_reset_asked",
@@ -161,7 +161,7 @@ def withdraw_reset(*, reset_id: int, actor_id: int, now: datetime) -> None:
     reset = _lock_reset(reset_id)
     reset.status, reset.settled_by_id, reset.settled_at = ResetStatus.WITHDRAWN, actor_id, now
     reset.save(update_fields=["status", "settled_by", "settled_at"])
-    _record(
+    record_at_door(
         reset.person,
         actor_id,
         "second_factor_reset_withdrawn",
@@ -189,7 +189,7 @@ def _remove_all(user: models.User, actor_id: int, reason: str) -> None:
     Authenticator.objects.filter(user_id=user.pk).delete()
     end_sessions_of(user)
     queue_mail(person_id=user.pk, kind=MailKind.SECOND_FACTOR_RESET, facts={"reason": reason})
-    _record(
+    record_at_door(
         user,
         actor_id,
         "second_factor_reset",
@@ -218,21 +218,3 @@ def _spend_app_code(factor: Authenticator, code: str, now: datetime) -> bool:
             factor.save(update_fields=["data"])
             return True
     return False
-
-
-def _record(
-    user: models.User,
-    actor_id: int,
-    event: str,
-    summary: str,
-    facts: dict[str, str] | None = None,
-) -> None:
-    record_audit_entry(
-        firm_id=user.firm_id,
-        actor_id=actor_id,
-        household_id=user.household_id,
-        action=f"accounts.door.{event}",
-        object_id=str(user.public_id),
-        summary=summary,
-        detail=facts,
-    )

@@ -30,28 +30,28 @@ LINKS_AN_HOUR = 5
 def record_sign_in(*, user_id: int, method: str) -> None:
     """Write down that somebody signed in, and by what."""
     user = models.User.objects.get(pk=user_id)
-    _record(user, user_id, "signed_in", f"{user.name} signed in by {method}")
+    record_at_door(user, user_id, "signed_in", f"{user.name} signed in by {method}")
 
 
 @transaction.atomic
 def record_sign_out(*, user_id: int) -> None:
     """Write down that somebody signed out."""
     user = models.User.objects.get(pk=user_id)
-    _record(user, user_id, "signed_out", f"{user.name} signed out")
+    record_at_door(user, user_id, "signed_out", f"{user.name} signed out")
 
 
 @transaction.atomic
 def record_session_end(*, user_id: int, reason: str) -> None:
     """Write down that a session ended by itself."""
     user = models.User.objects.get(pk=user_id)
-    _record(user, user_id, "session_ended", f"A session of {user.name} ended: {reason}")
+    record_at_door(user, user_id, "session_ended", f"A session of {user.name} ended: {reason}")
 
 
 @transaction.atomic
 def record_step_up(*, user_id: int, method: str) -> None:
     """Write down that somebody confirmed who they are."""
     user = models.User.objects.get(pk=user_id)
-    _record(user, user_id, "confirmed", f"{user.name} confirmed who they are by {method}")
+    record_at_door(user, user_id, "confirmed", f"{user.name} confirmed who they are by {method}")
 
 
 def record_failure(*, email: str, event: str, words: str, network: str) -> None:
@@ -123,16 +123,17 @@ def _find_user(email: str) -> models.User | None:
 def _record_by_engine(user: models.User, event: str, words: str, facts: dict[str, Any]) -> None:
     """Write what a stranger did; the engine stands for them, for nobody knows who it was."""
     engine = models.User.objects.get(firm_id=user.firm_id, role=Role.SERVICE)
-    _record(user, engine.pk, event, words.format(name=user.name), facts)
+    record_at_door(user, engine.pk, event, words.format(name=user.name), facts)
 
 
-def _record(
+def record_at_door(
     user: models.User,
     actor_id: int,
     event: str,
     summary: str,
     facts: dict[str, Any] | None = None,
 ) -> None:
+    """Write down what happened to a person's ways in, in the caller's transaction."""
     record_audit_entry(
         firm_id=user.firm_id,
         actor_id=actor_id,

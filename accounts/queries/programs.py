@@ -64,8 +64,3 @@ def list_secrets(firm_id: int) -> Sequence[models.FirmSecret]:
 def find_waiting_secret(*, firm_id: int, public_id: UUID) -> models.FirmSecret | None:
     """Return a value of the firm that waits for a second person, or waited, or None."""
     return models.FirmSecret.objects.filter(firm_id=firm_id, public_id=public_id).first()
-
-
-def count_sealed() -> int:
-    """Return how many rows cannot be read without the key that is outside the database."""
-    return models.FirmSecret.objects.count() + models.WebhookEndpoint.objects.count()

@@ -1,5 +1,6 @@
 """Breaks that an entry settles: one person asks for the entry, another one books it."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts.domain.roles import Role
 from accounts.operations.audit import record_audit_entry
 from accounts.queries import people
 from portfolios import models
@@ -17,9 +19,9 @@ from portfolios.operations.breaks import (
     OWNING_ROLES,
     Adjustment,
     close_break,
+    lock_open,
     open_break,
 )
-from portfolios.operations.entries import lock_books
 from portfolios.queries.breaks import get_our_quantity
 from robo.common.errors import Conflict, NotAllowed, Refused
 
@@ -43,9 +45,8 @@ def ask_adjustment(
     :raises Refused: without a reason, or for a figure or a cost that cannot be booked.
     :raises Conflict: when the break is closed, or both sides agree.
     """
-    row = _lock_open(break_id)
-    user = people.get_user(user_id)
-    if user.firm_id != row.account.firm_id or user.role not in OWNING_ROLES or not user.is_active:
+    row = lock_open(break_id)
+    if not _is_one_of(user_id, row, OWNING_ROLES):
         raise NotAllowed("Only an advisor or a supervisor may ask for an adjustment.")
     if not note.strip():
         raise Refused("Say how this difference was settled.")
@@ -91,9 +92,9 @@ def confirm_adjustment(*, break_id: int, user_id: int, now: datetime) -> models.
     :raises Refused: when it cannot be booked.
     :raises Conflict: when nobody asked, the break is closed, or a side says something else by now.
     """
-    row = _lock_open(break_id)
+    row = lock_open(break_id)
     asked = _get_waiting(row)
-    if people.get_user(user_id).role not in ADJUSTING_ROLES:
+    if not _is_one_of(user_id, row, ADJUSTING_ROLES):
         raise NotAllowed("Only a supervisor may adjust a client's books.")
     if asked.asked_by_id == user_id:
         raise NotAllowed("You asked for this, so another supervisor must book it.")
@@ -118,22 +119,18 @@ def drop_adjustment(*, break_id: int, user_id: int) -> None:
     :raises NotAllowed: for whoever may not own a break.
     :raises Conflict: when nothing waits.
     """
-    row = _lock_open(break_id)
-    user = people.get_user(user_id)
-    if user.firm_id != row.account.firm_id or user.role not in OWNING_ROLES:
+    row = lock_open(break_id)
+    if not _is_one_of(user_id, row, OWNING_ROLES):
         raise NotAllowed("Only an advisor or a supervisor may drop it.")
     asked = _get_waiting(row)
     _decide(asked, AdjustmentStatus.DROPPED, user_id)
     _audit(row, user_id, "adjustment_dropped", asked.note)
 
 
-def _lock_open(break_id: int) -> models.Break:
-    account_id = models.Break.objects.values_list("account_id", flat=True).get(pk=break_id)
-    lock_books([account_id])
-    row = models.Break.objects.select_related("account", "security").get(pk=break_id)
-    if row.closed_at is not None:
-        raise Conflict("This break is closed already.")
-    return row
+def _is_one_of(user_id: int, row: models.Break, roles: Collection[Role]) -> bool:
+    """Return whether this is an active person of the firm in one of these roles, as of now."""
+    user = people.get_user(user_id)
+    return user.is_active and user.firm_id == row.account.firm_id and user.role in roles
 
 
 def _list_waiting(row: models.Break) -> "QuerySet[models.BreakAdjustment]":

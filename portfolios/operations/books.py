@@ -131,7 +131,7 @@ def withdraw_cash(
 ) -> models.JournalEntry:
     """Book money that went to the client; the same `token` books once.
 
-    `reserved` is cash that orders under way will take, which must stay.
+    `reserved` is cash that must stay: orders under way will take it, or it has not settled yet.
 
     :raises NotEnoughCash: naming what is there.
     :raises Refused: when the amount is not a positive number of cents.
@@ -168,9 +168,9 @@ def _move_cash(
             raise Conflict("This form was already used to move other money. Open the page again.")
         return booked
     if kind is EntryKind.WITHDRAWAL and amount > balance.amount - reserved:
-        under_way = f", {reserved:,.2f} of it for orders under way" if reserved else ""
+        bound = f", {reserved:,.2f} of it under way or not settled yet" if reserved else ""
         raise NotEnoughCash(
-            f"The account holds {balance.amount:,.2f} in cash{under_way}, less than {amount:,.2f}."
+            f"The account holds {balance.amount:,.2f} in cash{bound}, less than {amount:,.2f}."
         )
     signed = amount if kind is EntryKind.DEPOSIT else -amount
     event = BookEvent(

@@ -85,7 +85,7 @@ def assign_break(*, break_id: int, owner_id: int, user_id: int) -> None:
     :raises Conflict: when it is closed.
     :raises Refused: when the new owner is not active staff of the firm.
     """
-    row = _lock_open(break_id)
+    row = lock_open(break_id)
     owner = people.get_user(owner_id)
     if (
         owner.firm_id != row.account.firm_id
@@ -120,7 +120,7 @@ def close_break(
     """
     if not note.strip():
         raise Refused("Say how this difference was settled.")
-    row = _lock_open(break_id)
+    row = lock_open(break_id)
     theirs = row.their_quantity if theirs is None else theirs
     ours = get_our_quantity(row.account_id, row.security_id)
     entry = None
@@ -226,7 +226,11 @@ def _find_owner(account_id: int) -> int | None:
     return staff[0].pk if staff else None
 
 
-def _lock_open(break_id: int) -> models.Break:
+def lock_open(break_id: int) -> models.Break:
+    """Return an open break, its account's books locked until the transaction ends.
+
+    :raises Conflict: when it is closed.
+    """
     account_id = models.Break.objects.values_list("account_id", flat=True).get(pk=break_id)
     lock_books([account_id])
     row = models.Break.objects.select_related("account__firm", "security").get(pk=break_id)

@@ -16,6 +16,10 @@ class BrokerUnavailable(Exception):
     """The broker did not answer: whether it has the order is not known."""
 
 
+class AllocationRefused(BrokerUnavailable):
+    """The broker answered, and will not share a block out as it was told."""
+
+
 class BrokerStatus(StrEnum):
     """What a broker says of an order."""
 
@@ -97,6 +101,20 @@ class BrokerOrder:
     symbol: str = ""
     side: Side | None = None
     quantity: Decimal = ZERO
+
+
+def reject_ticket(ticket: OrderTicket, reason: str) -> BrokerOrder:
+    """Return what becomes of a ticket that its broker refuses."""
+    return BrokerOrder(
+        client_order_id=ticket.client_order_id,
+        status=BrokerStatus.REJECTED,
+        filled_quantity=ZERO,
+        executions=(),
+        reason=reason[:300],
+        symbol=ticket.symbol,
+        side=ticket.side,
+        quantity=ticket.quantity,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,11 @@ class Block(models.Model):
     is_dissolved = models.BooleanField(
         default=False, help_text="taken apart before anything was sent: its orders are elsewhere"
     )
+    stop_reason = models.CharField(
+        max_length=300,
+        blank=True,
+        help_text="why somebody ended it: nothing more of it is sent, the rest is cancelled",
+    )
     takes_allocations = models.BooleanField(
         help_text="the broker is told afterwards whose shares they are"
     )

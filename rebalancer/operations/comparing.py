@@ -120,6 +120,11 @@ def _park_missing(work: Work, missing: Sequence[models.Slice]) -> None:
         for row in missing
     ]
     _keep(work, "missing:", reports)
+    # So that two people can end what no broker ever will; if it does know it after all, the next
+    # look says so and nobody is asked.
+    models.Slice.objects.filter(WORKING, pk__in=[row.pk for row in missing]).update(
+        is_parked=True, reason="The broker took this order, and does not know it now."
+    )
 
 
 @transaction.atomic(durable=True)

@@ -26,6 +26,7 @@ from rebalancer.brokers.paper.server import PaperServer
 from rebalancer.brokers.port import Abilities, Broker
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
+from rebalancer.operations.switches import lock_for_change
 from robo.common.errors import Conflict, NotAllowed, Refused
 
 _TEXT_LENGTH_MAX = 120
@@ -156,6 +157,8 @@ def connect_broker(
     if actor.firm_id != firm_id or actor.role != Role.ADMIN or not actor.is_active:
         raise NotAllowed("Only an admin of the firm may connect a broker.")
     _check_settings(kind, connection_settings, secret_name)
+    # Whoever puts orders into blocks for the present broker is waited for, and then counted.
+    lock_for_change(firm_id)
     under_way = OPEN_ORDER - {OrderStatus.NEW}
     if models.Order.objects.filter(firm_id=firm_id, status__in=under_way).exists():
         raise Conflict(

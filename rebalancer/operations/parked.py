@@ -1,7 +1,8 @@
 """Orders whose outcome nobody knows: one person says what became of them, another confirms.
 
-Only a broker that would take the same order twice leaves such orders. To say that it never had one
-may buy or sell twice, so it takes two; to say that it has it moves nothing, and takes one.
+A broker that would take the same order twice leaves such orders, and one that forgot what it
+took. To say that it never had one may buy or sell twice, so it takes two people; to say that it has
+it moves nothing, and takes one.
 """
 
 from datetime import datetime

@@ -1,6 +1,7 @@
 """What proposals and orders leave in the audit trail, in the transaction that changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from accounts.operations.audit import AuditRecord, record_audit_entries
 from accounts.queries import people, planning
@@ -65,26 +66,22 @@ def audit_orders(orders: Sequence[models.Order]) -> None:
     )
 
 
-def audit_allocation(block: models.Block) -> None:
-    """Record that a block was shared out, by which statement, with its security at hand."""
+def audit_blocks(
+    told: Sequence[tuple[models.Block, str, Mapping[str, Any]]], *, event: str
+) -> None:
+    """Record what happened to blocks: each with a sentence, and facts beside its statement."""
+    engines = _get_engines({block.firm_id for block, _summary, _facts in told})
     record_audit_entries(
         [
             AuditRecord(
                 firm_id=block.firm_id,
-                actor_id=_get_engines({block.firm_id})[block.firm_id],
-                action="rebalancer.block.allocated",
+                actor_id=engines[block.firm_id],
+                action=f"rebalancer.block.{event}",
                 object_id=str(block.public_id),
-                summary=(
-                    f"Shared out {block.filled_quantity.normalize():f} of "
-                    f"{block.quantity.normalize():f} {block.security.symbol} "
-                    f"over {len(block.statement)} accounts"
-                ),
-                detail={
-                    "number": block.allocation_number,
-                    "filled_value": f"{block.filled_value:f}",
-                    "statement_hash": block.statement_hash,
-                },
+                summary=summary,
+                detail={"statement_hash": block.statement_hash, **facts},
             )
+            for block, summary, facts in told
         ]
     )
 

@@ -54,12 +54,6 @@ def get_session_on_or_before(exchange: str, day: date) -> date:
     return sessions[bisect_right(sessions, day) - 1]
 
 
-def get_session_on_or_after(exchange: str, day: date) -> date:
-    """Return the first session that is not before `day`."""
-    sessions = list_sessions(exchange)
-    return sessions[bisect_left(sessions, day)]
-
-
 def list_sessions_after(exchange: str, day: date, count: int) -> Sequence[date]:
     """Return the next `count` sessions after `day`."""
     sessions = list_sessions(exchange)

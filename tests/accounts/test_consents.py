@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from django.core import mail
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.test import Client
@@ -13,8 +14,9 @@ from accounts.domain.disclosures import DEFAULT_TEXTS, DisclosureKind, hash_text
 from accounts.domain.roles import Role
 from accounts.domain.text_diff import compare_texts
 from accounts.models import AuditEntry, Consent, Disclosure, Mandate, OutgoingMail
-from accounts.operations import consents
+from accounts.operations import consents, mails
 from accounts.queries import consents as queries
+from robo.common import clock
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests import people
 
@@ -232,6 +234,16 @@ def test_a_mandate_makes_an_account_discretionary_and_its_end_undoes_that(househ
     assert not account.is_discretionary
     with pytest.raises(Conflict, match="no mandate to end"):
         consents.end_mandate(account_id=account.pk, user_id=admin.pk)
+
+
+def test_the_household_is_told_of_a_mandate_that_somebody_put_on_record(household, admin):
+    account, person = people.make_account(household), people.make_client(household)
+    record(account, admin)
+    consents.end_mandate(account_id=account.pk, user_id=admin.pk)
+    told = OutgoingMail.objects.filter(person=person).order_by("pk")
+    assert [row.kind for row in told] == ["MANDATE_RECORDED", "MANDATE_ENDED"]
+    assert mails.send_mails(now=clock.now()) == 2
+    assert "without asking you" in mail.outbox[0].body
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ POINTS = {
     "before a sharing out": Point(f"{_EXECUTION}.allocation", "_find_changes"),
     "before lots are booked": Point("portfolios.operations.fills", "write_events"),
     "after lots are booked": Point("portfolios.operations.fills", "write_events", is_before=False),
-    "before the audit entry": Point(f"{_EXECUTION}.allocation", "audit_allocation"),
+    "before the audit entry": Point(f"{_EXECUTION}.allocation", "audit_blocks"),
     "before the broker is told": Point("rebalancer.brokers.paper.client", "PaperClient.allocate"),
     "after the broker was told": Point(
         "rebalancer.brokers.paper.client", "PaperClient.allocate", is_before=False

@@ -1,11 +1,13 @@
 """Which broker a firm's orders go to: who may say so, what is refused, what door opens."""
 
 import json
+import threading
 from datetime import date
 
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
 from accounts.domain.roles import Role
 from accounts.models import AuditEntry
@@ -18,7 +20,7 @@ from rebalancer.brokers.paper.client import PaperClient
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.models import BrokerConnection, Order, Proposal
-from rebalancer.operations import connections
+from rebalancer.operations import connections, switches
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests.people import make_firm, make_user
 from tests.rebalancer.world import make_world
@@ -179,3 +181,25 @@ def test_orders_under_way_keep_the_firm_at_its_broker():
     with pytest.raises(Conflict, match="present broker"):
         connect(world.firm, world.admin, BrokerKind.PAPER, {}, "")
     assert connections.get_broker_kind(world.firm.pk) is BrokerKind.ALPACA
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_broker_waits_for_whoever_puts_orders_into_blocks(firm, admin):
+    done = threading.Event()
+
+    def change():
+        try:
+            connect(firm, admin)
+            done.set()
+        finally:
+            connection.close()
+
+    changing = threading.Thread(target=change)
+    with transaction.atomic():
+        switches.hold_switches(firm_ids=[firm.pk])
+        changing.start()
+        assert not done.wait(timeout=1)
+        assert connections.get_broker_kind(firm.pk) is BrokerKind.PAPER
+    changing.join(timeout=30)
+    assert done.is_set()
+    assert connections.get_broker_kind(firm.pk) is BrokerKind.ALPACA

@@ -8,7 +8,7 @@ import pytest
 from accounts.models import Firm
 from portfolios.models import Security
 from rebalancer import models
-from rebalancer.brokers.port import BrokerStatus
+from rebalancer.brokers.port import Abilities, BrokerStatus
 from rebalancer.domain.kinds import SliceStrategy
 from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.slicing import Market, Spreading, choose_strategy, measure_usual_volume
@@ -293,3 +293,15 @@ def test_a_schedule_by_risk_needs_spread_and_volatility(lack):
 def test_no_session_no_schedule(elapsed):
     with pytest.raises(ValueError, match="no session"):
         choose(elapsed=elapsed)
+
+
+def test_a_broker_of_whole_shares_gets_whole_slices(script):
+    script.abilities = Abilities(has_fractions=False, has_blocks=True)
+    world = begin(
+        real=True,
+        before=lambda _world: Security.objects.filter(symbol="USTM").update(share_step=D("0.001")),
+    )
+    orders.submit_orders(now=MORNING)
+    slices = list(get_block(world).slices.all())
+    assert len(slices) > 1
+    assert all(row.quantity == int(row.quantity) for row in slices)

@@ -1,5 +1,6 @@
 """From orders to blocks, from a broker's words to books: what may surprise, on purpose."""
 
+import uuid
 from datetime import date
 from decimal import Decimal
 
@@ -11,12 +12,13 @@ from accounts.domain.roles import Role
 from accounts.models import AuditEntry
 from portfolios import models as facts
 from portfolios.operations import rebuilding
+from portfolios.operations.books import NotEnoughCash
 from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.brokers.port import BrokerOrder, BrokerStatus, Execution
 from rebalancer.domain.kinds import BrokerKind, ExecutionKind
 from rebalancer.domain.lifecycle import OrderStatus
-from rebalancer.operations import orders
+from rebalancer.operations import cash, orders
 from rebalancer.operations.execution import brokers, completing, deciding, reports
 from rebalancer.queries.pages.orders import describe_orders
 from rebalancer.queries.proof import check_orders
@@ -278,10 +280,19 @@ def test_a_bust_that_overtakes_its_fill_waits_for_it(script):
     prove(world)
 
 
+def test_what_a_sale_brought_is_not_paid_out_before_it_is_there(script):
+    world = start(80)
+    fill_sale(world, script)
+    [account] = world.accounts
+    terms = {"account_id": account.pk, "token": uuid.uuid4(), "actor_id": world.admin.pk}
+    with pytest.raises(NotEnoughCash, match="not settled yet"):
+        cash.withdraw_cash(**terms, amount=D("1500"), entry_date=DAY)
+    cash.withdraw_cash(**terms, amount=D("1500"), entry_date=MONDAY)
+    prove(world)
+
+
 def test_a_bust_of_what_was_spent_since_is_a_break_and_stops_nothing_else(script):
     """The money of the busted sale went to the client: the books cannot follow, and say so."""
-    import uuid
-
     from portfolios.operations.books import withdraw_cash
 
     world = start(80)

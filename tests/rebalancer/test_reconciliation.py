@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.domain.roles import Role
 from accounts.models import LookOnly
 from portfolios.models import Break
 from portfolios.operations import books
@@ -16,8 +17,8 @@ from rebalancer.brokers import paper
 from rebalancer.brokers.port import BrokerOrder, BrokerPosition, BrokerStatus, BrokerUnavailable
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderStatus
-from rebalancer.domain.reconciliation import RunStatus, UnderWay, compare_books
-from rebalancer.operations import comparing, orders, reconciliation
+from rebalancer.domain.reconciliation import RunStatus, SliceAnswer, UnderWay, compare_books
+from rebalancer.operations import comparing, orders, parked, reconciliation
 from rebalancer.operations.connections import get_paper_broker
 from rebalancer.operations.execution import asking
 from robo.common import clock
@@ -250,7 +251,30 @@ def test_an_order_that_the_broker_does_not_know_is_parked_until_it_does(world, m
         figures = run(world)
         assert figures["orders_missing"] >= 1
         assert run(world)["reports_open"] == figures["orders_missing"]
+        assert models.Slice.objects.filter(is_parked=True).exists()
     assert run(world)["reports_open"] == 0
+    assert not models.Slice.objects.filter(is_parked=True).exists()
+
+
+def test_an_order_that_its_broker_forgot_is_ended_by_two_people(world, monkeypatch):
+    account = world.add_account("1000", lots=LOTS)
+    run(world)
+    world.look()
+    world.approve(account.proposals.get())
+    orders.submit_orders(now=NOW)
+    monkeypatch.setattr(paper.PaperBroker, "list_orders", lambda *_: [])
+    monkeypatch.setattr(paper.PaperBroker, "get_orders", lambda *_: {})
+    run(world)
+    [row] = models.Slice.objects.filter(is_parked=True)
+    one, two = (people.make_user(world.firm, Role.SUPERVISOR) for _ in range(2))
+    asked = parked.ask_slice_answer(
+        slice_id=row.pk, answer=SliceAnswer.DROP, user_id=one.pk, reason="Their desk lost it."
+    )
+    parked.confirm_slice_answer(decision_id=asked.pk, user_id=two.pk, now=NOW)
+    row.refresh_from_db()
+    assert (row.status, row.is_parked) == (OrderStatus.REJECTED, False)
+    assert models.Order.objects.get(block=row.block).status == OrderStatus.REJECTED
+    assert run(world)["orders_missing"] == 0
 
 
 def test_a_strange_order_makes_no_order_and_is_shown_to_nobody_else(world):

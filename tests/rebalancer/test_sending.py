@@ -2,24 +2,32 @@
 
 import threading
 from datetime import date, timedelta
+from decimal import Decimal as D
 
 import pytest
 from django.db import connection
 
 from accounts.domain.roles import Role
 from accounts.models import Firm
+from portfolios.domain.kinds import BreakKind
+from portfolios.operations.breaks import Adjustment, close_break, open_break
 from rebalancer import models
-from rebalancer.brokers.port import Abilities, BrokerStatus
+from rebalancer.brokers.port import (
+    Abilities,
+    AllocationRefused,
+    BrokerStatus,
+    BrokerUnavailable,
+)
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.limits import SwitchScope
 from rebalancer.operations import orders
 from rebalancer.operations.controls import ask_to_clear, clear_switch, set_switch
-from rebalancer.operations.execution import asking, blocks, deciding, reports, sending
+from rebalancer.operations.execution import asking, blocks, deciding, outbox, reports, sending
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests import people
 from tests.rebalancer.test_execution import get_sale, list_sales, prove, script, start
-from tests.rebalancer.world import NOW, expire_leases, make_world
+from tests.rebalancer.world import DAY, NOW, expire_leases, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["script"]
@@ -300,6 +308,123 @@ def test_the_stop_of_one_account_takes_it_out_of_a_block_that_was_not_sent(scrip
     prove(world)
 
 
+def test_shares_that_are_gone_when_their_order_may_go_are_not_sold(script):
+    world = make_world()
+    account = world.add_account("1000", lots=[("USTM", "80", "4000", "2020-01-02")])
+    world.look()
+    world.approve(models.Proposal.objects.get(firm=world.firm))
+    orders.begin_executions(now=NOW)
+    # The market is closed, and two people settle a difference with the custodian meanwhile.
+    row = open_break(
+        account_id=account.pk,
+        security_id=world.security_ids["USTM"],
+        kind=BreakKind.POSITION,
+        source="test",
+        ours=D(80),
+        theirs=D(5),
+        note="Never delivered.",
+    )
+    supervisor = people.make_user(world.firm, Role.SUPERVISOR)
+    close_break(
+        break_id=row.pk,
+        user_id=supervisor.pk,
+        note="As the custodian says.",
+        now=NOW,
+        adjustment=Adjustment(DAY),
+    )
+    orders.submit_orders(now=NOW)
+    assert script.tickets == []
+    [sale] = list_sales()
+    assert sale.status == OrderStatus.CANCELLED
+    assert "no longer what they were" in sale.reason
+    prove(world)
+
+
+def test_what_is_cut_to_the_cash_is_cut_to_whole_shares_as_well(script):
+    script.abilities = Abilities(has_fractions=False, has_blocks=True)
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", 2)
+    script.end(sale.client_order_id, BrokerStatus.CANCELLED)
+    orders.poll_broker(now=NOW)
+    orders.submit_orders(now=NOW)
+    bought = [ticket for ticket in script.tickets if ticket.side == "BUY"]
+    assert "INTL" in {ticket.symbol for ticket in bought}
+    assert all(ticket.quantity == int(ticket.quantity) for ticket in bought)
+    prove(world)
+
+
+def test_a_broker_that_takes_no_allocation_holds_up_no_other(script, monkeypatch):
+    monkeypatch.setattr(outbox, "BATCH_BLOCKS", 1)
+    worlds = [start(80), start(80)]
+    for world in worlds:
+        sale = get_sale(world)
+        script.say(sale.client_order_id, f"F{sale.pk}", sale.quantity, status=BrokerStatus.FILLED)
+    told = []
+
+    def allocate(instruction):
+        block = models.Block.objects.get(public_id=instruction.block_id)
+        if block.firm == worlds[0].firm:
+            raise BrokerUnavailable("no answer")
+        told.append(block)
+
+    monkeypatch.setattr(script, "allocate", allocate)
+    orders.poll_broker(now=NOW)
+    assert [block.firm for block in told] == [worlds[1].firm]
+
+
+def test_a_refused_allocation_is_parked_and_holds_up_no_other(script, monkeypatch):
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", sale.quantity, status=BrokerStatus.FILLED)
+    orders.poll_broker(now=NOW)
+    [block] = models.Block.objects.filter(side="SELL")
+    assert block.allocation_sent == block.allocation_number == 1
+    later = models.Block.objects.filter(side="BUY").order_by("pk")
+    orders.submit_orders(now=NOW)
+    refused, taken = list(later[:2])
+    for buy in later:
+        [row] = buy.slices.all()
+        script.say(row.client_order_id, f"F{row.pk}", row.quantity, status=BrokerStatus.FILLED)
+    told = []
+
+    def allocate(instruction):
+        if instruction.block_id == str(refused.public_id):
+            raise AllocationRefused("no such account")
+        told.append(instruction.block_id)
+
+    monkeypatch.setattr(script, "allocate", allocate)
+    orders.poll_broker(now=NOW)
+    orders.poll_broker(now=NOW)
+    assert str(taken.public_id) in told
+    [report] = models.ParkedReport.objects.filter(
+        firm=world.firm, report_key__startswith="allocation:"
+    )
+    assert (report.resolved_at, "no such account" in report.reason) == (None, True)
+
+
+def test_a_broker_that_is_silent_about_many_holds_up_no_other(script, monkeypatch):
+    monkeypatch.setattr(asking, "BATCH_SLICES", 1)
+    first, second = form(80), form(80)
+    script.is_mute = True
+    sending.send_slices(now=NOW)
+    sending.send_slices(now=NOW)
+    script.is_mute = False
+    assert get_sale(first).status == get_sale(second).status == OrderStatus.SUBMITTING
+    expire_leases()
+    mine = get_sale(first).client_order_id
+    get_orders = script.get_orders
+
+    def silent_about_mine(names):
+        if mine in names:
+            raise BrokerUnavailable("no answer")
+        return get_orders(names)
+
+    monkeypatch.setattr(script, "get_orders", silent_about_mine)
+    orders.resolve_unknown_orders(now=NOW)
+    assert get_sale(second).status == OrderStatus.SUBMITTED
+
+
 # --- People who cancel ----------------------------------------------------------------------
 
 
@@ -366,6 +491,42 @@ def test_a_cancel_is_asked_for_again_until_it_is_heard(script):
     assert script.cancels == []  # asked for a moment ago
     cancel(order, world.advisor, now=NOW + timedelta(seconds=90))
     assert len(script.cancels) == 1
+
+
+def test_a_cancel_that_no_broker_heard_is_not_forgotten(script):
+    world = form(80)
+    script.is_mute = True
+    sending.send_slices(now=NOW)  # taken, and the answer is lost
+    script.is_silent = True
+    [order] = list_sales()
+    cancel(order, world.advisor)
+    script.is_silent = script.is_mute = False
+    expire_leases()
+    orders.resolve_unknown_orders(now=NOW)
+    orders.submit_orders(now=NOW)
+    orders.end_sessions(now=NOW + timedelta(seconds=90))
+    assert script.cancels == [get_sale(world).client_order_id]
+
+
+def test_what_somebody_cancelled_is_not_sent_while_the_broker_is_silent(script):
+    world = form(80)
+    script.is_silent = True
+    sending.send_slices(now=NOW)
+    expire_leases()
+    script.is_silent = False
+    orders.resolve_unknown_orders(now=NOW)
+    assert get_sale(world).status == OrderStatus.NEW
+    script.is_silent = True
+    [order] = list_sales()
+    cancel(order, world.advisor)
+    script.is_silent = False
+    orders.submit_orders(now=NOW)
+    assert script.tickets == []
+    orders.end_sessions(now=NOW)
+    [order] = list_sales()
+    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELLED, 0)
+    assert "The client called." in order.reason
+    prove(world)
 
 
 # --- The day --------------------------------------------------------------------------------

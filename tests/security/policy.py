@@ -177,6 +177,7 @@ DECISION_ROUTES = {
     # A client follows the orders of what was decided; this one waits.
     "rebalancer:progress": rule("proposal", get=READERS - CLIENTS),
     "rebalancer:orders": rule(get=BOOK),
+    "rebalancer:cancel_order": rule("missing", get=NOBODY, post=NOBODY),
     "rebalancer:export_orders": rule(get=BOOK | EVERY_CLIENT),
     "rebalancer:export_holdings": rule("account", get=READERS),
     "rebalancer:execution": rule(get=RULE_READERS),

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from portfolios.domain.money import ZERO
 from rebalancer.brokers.alpaca import translate
 from rebalancer.brokers.alpaca.client import AlpacaRefusal, AlpacaWire, NotFound
 from rebalancer.brokers.port import (
@@ -17,10 +16,10 @@ from rebalancer.brokers.port import (
     AllocationInstruction,
     BrokerOrder,
     BrokerPosition,
-    BrokerStatus,
     BrokerUnavailable,
     Execution,
     OrderTicket,
+    reject_ticket,
 )
 
 PAPER_URL = "https://paper-api.alpaca.markets"
@@ -61,9 +60,9 @@ class AlpacaBroker:
     def submit(self, ticket: OrderTicket) -> BrokerOrder:
         """Send a day order. BrokerUnavailable: the outcome is not known."""
         if len(ticket.client_order_id) > translate.CLIENT_ID_LENGTH_MAX:
-            return _reject(ticket, "our order id is too long for Alpaca")
+            return reject_ticket(ticket, "our order id is too long for Alpaca")
         if ticket.account_number and ticket.account_number != self._get_account_number():
-            return _reject(ticket, f"these keys do not trade account {ticket.account_number}")
+            return reject_ticket(ticket, f"these keys do not trade account {ticket.account_number}")
         try:
             answer = self._wire.post("/orders", translate.write_order(ticket))
         except AlpacaRefusal as refusal:
@@ -79,7 +78,7 @@ class AlpacaBroker:
             raise BrokerUnavailable(
                 f"Alpaca says it has the order and does not find it: {refusal.message}"
             )
-        return _reject(ticket, f"Alpaca: {refusal.message}")
+        return reject_ticket(ticket, f"Alpaca: {refusal.message}")
 
     def get_orders(self, client_order_ids: Sequence[str]) -> Mapping[str, BrokerOrder]:
         """Return what Alpaca knows of these orders. BrokerUnavailable."""
@@ -223,16 +222,3 @@ class AlpacaBroker:
 def _has_executed(values: Mapping[str, Any]) -> bool:
     # A fill that was taken back leaves nothing filled, and is still to be told of.
     return bool(values.get("filled_at")) or translate.read_number(values.get("filled_qty") or 0) > 0
-
-
-def _reject(ticket: OrderTicket, reason: str) -> BrokerOrder:
-    return BrokerOrder(
-        client_order_id=ticket.client_order_id,
-        status=BrokerStatus.REJECTED,
-        filled_quantity=ZERO,
-        executions=(),
-        reason=reason[:300],
-        symbol=ticket.symbol,
-        side=ticket.side,
-        quantity=ticket.quantity,
-    )

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
-from portfolios.domain.money import ZERO
 from rebalancer.brokers.fix import translate
 from rebalancer.brokers.fix.message import Message
 from rebalancer.brokers.fix.session import FixConnection, Session
@@ -16,11 +15,13 @@ from rebalancer.brokers.fix.store import FixStore
 from rebalancer.brokers.port import (
     Abilities,
     AllocationInstruction,
+    AllocationRefused,
     BrokerOrder,
     BrokerPosition,
     BrokerStatus,
     BrokerUnavailable,
     OrderTicket,
+    reject_ticket,
 )
 from robo.common import clock
 
@@ -75,7 +76,7 @@ class FixBroker:
         """Send an order, or say what is known of it. BrokerUnavailable: the outcome is unknown."""
         refusal = self._refuse(ticket)
         if refusal:
-            return _reject(ticket, refusal)
+            return reject_ticket(ticket, refusal)
         with self.conversation() as session:
             is_first = self._store.add_sent(ticket)
             if not is_first:
@@ -102,7 +103,7 @@ class FixBroker:
             lambda message: _is_about(message, client_order_id) or _rejects(message, number)
         )
         if answer.kind in _REJECTS:
-            return _reject(ticket, answer.get(58) or "the message was refused")
+            return reject_ticket(ticket, answer.get(58) or "the message was refused")
         if translate.is_duplicate(answer):
             known = self._look_up(session, client_order_id)
             if known is None:
@@ -178,7 +179,7 @@ class FixBroker:
     # --- Accounts -----------------------------------------------------------------------------
 
     def allocate(self, instruction: AllocationInstruction) -> None:
-        """Tell whose a block's shares are. BrokerUnavailable: not acknowledged."""
+        """Tell whose a block's shares are. AllocationRefused; BrokerUnavailable: no answer."""
         with self.conversation() as session:
             trade_date = self._get_trade_date(instruction)
             body = translate.write_allocation(instruction, trade_date, clock.now())
@@ -191,7 +192,7 @@ class FixBroker:
                 )
             )
             if answer.kind in _REJECTS or answer.get(87) not in ("0", "4"):
-                raise BrokerUnavailable(f"allocation {name} was refused: {answer.get(58)}")
+                raise AllocationRefused(f"allocation {name} was refused: {answer.get(58)}")
 
     def _get_trade_date(self, instruction: AllocationInstruction) -> date:
         orders = self._store.get_orders(instruction.client_order_ids).values()
@@ -244,16 +245,3 @@ def _is_about(message: Message, client_order_id: str) -> bool:
 
 def _rejects(message: Message, number: int) -> bool:
     return message.kind in _REJECTS and message.get(45) == str(number)
-
-
-def _reject(ticket: OrderTicket, reason: str) -> BrokerOrder:
-    return BrokerOrder(
-        client_order_id=ticket.client_order_id,
-        status=BrokerStatus.REJECTED,
-        filled_quantity=ZERO,
-        executions=(),
-        reason=reason[:300],
-        symbol=ticket.symbol,
-        side=ticket.side,
-        quantity=ticket.quantity,
-    )

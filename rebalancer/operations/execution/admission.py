@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING
+
+from django.db.models import F
 
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step
@@ -20,6 +23,9 @@ from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.completing import close_orders
 from rebalancer.operations.execution.facts import TradingDay, load_free_cash
 
+if TYPE_CHECKING:
+    from portfolios.models import Security
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -27,6 +33,11 @@ class Door:
 
     kind: BrokerKind
     abilities: Abilities
+
+    def get_share_step(self, security: "Security") -> Decimal:
+        """Return the smallest part of a security that the broker trades."""
+        step: Decimal = security.share_step
+        return step if self.abilities.has_fractions else max(step, Decimal(1))
 
 
 def drop_lapsed(
@@ -37,6 +48,7 @@ def drop_lapsed(
 ) -> list[models.Order]:
     """Cancel what waits of plans that are no longer what was approved."""
     actions = load_actions(security_ids=sorted({order.security_id for order in orders}))
+    lotless = _find_lotless(orders)
     lapsed: dict[int, str] = {}
     for order in orders:
         acted = [
@@ -46,7 +58,8 @@ def drop_lapsed(
             < action.effective_date
             <= days[order.firm_id].session.session_date
         ]
-        words = _find_lapse(order, days[order.firm_id], has_acted=bool(acted))
+        is_other = bool(acted) or order.trade_id in lotless
+        words = _find_lapse(order, days[order.firm_id], is_other=is_other)
         if words:
             lapsed.setdefault(order.proposal_id, words)
     return _cancel_runs(orders, lapsed, closed, now)
@@ -75,11 +88,20 @@ def keep_allowed(
     return [order for order in orders if not missing[order.proposal_id]]
 
 
-def _find_lapse(order: models.Order, day: TradingDay, *, has_acted: bool) -> str:
+def _find_lotless(orders: Sequence[models.Order]) -> set[int]:
+    """Return the sales whose lots hold less than was approved: an adjustment came between."""
+    sales = [order.trade_id for order in orders if order.side == Side.SELL]
+    if not sales:
+        return set()
+    picked = models.TradeLot.objects.filter(trade__in=sales, lot__quantity__lt=F("quantity"))
+    return set(picked.values_list("trade_id", flat=True))
+
+
+def _find_lapse(order: models.Order, day: TradingDay, *, is_other: bool) -> str:
     price, symbol = day.prices.get(order.security_id), order.security.symbol
     if price is None:
         return f"There was no usable price of {symbol} when it was to be sent."
-    if has_acted:
+    if is_other:
         return f"The shares of {symbol} are no longer what they were when this was approved."
     moved = price / order.trade.price - 1
     if abs(moved) > order.proposal.policy.price_tolerance:

@@ -26,7 +26,7 @@ from rebalancer.domain.lifecycle import (
 from rebalancer.operations.execution.booking import Change, book_changes, freeze_surplus
 from rebalancer.operations.execution.completing import close_orders
 from rebalancer.operations.execution.reports import UNREADABLE
-from rebalancer.operations.trail import audit_allocation, audit_orders
+from rebalancer.operations.trail import audit_blocks, audit_orders
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _allocate(block_id: int, now: datetime) -> int:
         orders, ["status", "filled_quantity", "filled_amount", "closed_at", "reason"]
     )
     audit_orders(moved)
-    audit_allocation(block)
+    _audit(block)
     return 1
 
 
@@ -183,3 +183,13 @@ def _find_end(block: models.Block) -> tuple[OrderEvent, str]:
                 return OrderEvent.CANCEL, reason
             return event, reason
     return OrderEvent.CANCEL, reason
+
+
+def _audit(block: models.Block) -> None:
+    """Record that a block was shared out, and by which statement."""
+    summary = (
+        f"Shared out {block.filled_quantity.normalize():f} of {block.quantity.normalize():f} "
+        f"{block.security.symbol} over {len(block.statement)} accounts"
+    )
+    facts = {"number": block.allocation_number, "filled_value": f"{block.filled_value:f}"}
+    audit_blocks([(block, summary, facts)], event="allocated")

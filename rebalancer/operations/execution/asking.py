@@ -74,16 +74,26 @@ def resolve_unknown(*, now: datetime) -> int:
     What the broker knows goes on record. What it does not know may be sent again under the same
     id, or, where the broker would take it twice, is parked for a person.
     """
-    rows = list(
-        models.Slice.objects.select_related("block")
-        .filter(status=OrderStatus.SUBMITTING, lease_until__lt=Now(), is_parked=False)
-        .order_by("pk")[:BATCH_SLICES]
-    )
-    _found, unknown = ask(rows, now=now)
-    for kind, firm_id, mine in group_by_broker(unknown):
-        is_safe = reach_broker(kind, firm_id).abilities.has_unique_ids
-        _leave_unknown([row.pk for row in mine], is_safe=is_safe)
-    return len(rows)
+    asked, after = 0, 0
+    while True:
+        rows = list(
+            models.Slice.objects.select_related("block")
+            .filter(
+                status=OrderStatus.SUBMITTING,
+                lease_until__lt=Now(),
+                is_parked=False,
+                pk__gt=after,
+            )
+            .order_by("pk")[:BATCH_SLICES]
+        )
+        if not rows:
+            return asked
+        after = rows[-1].pk
+        asked += len(rows)
+        _found, unknown = ask(rows, now=now)
+        for kind, firm_id, mine in group_by_broker(unknown):
+            is_safe = reach_broker(kind, firm_id).abilities.has_unique_ids
+            _leave_unknown([row.pk for row in mine], is_safe=is_safe)
 
 
 @transaction.atomic(durable=True)

@@ -9,8 +9,6 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from accounts.operations.audit import AuditRecord, record_audit_entries
-from accounts.queries import people
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import ZERO
 from portfolios.operations.entries import lock_books
@@ -39,7 +37,7 @@ from rebalancer.operations.execution.admission import (
 from rebalancer.operations.execution.brokers import reach_broker
 from rebalancer.operations.execution.cutting import cut_block, find_waiting_buys
 from rebalancer.operations.execution.facts import Session, TradingDay, load_days, load_sessions
-from rebalancer.operations.trail import audit_orders
+from rebalancer.operations.trail import audit_blocks, audit_orders
 
 logger = logging.getLogger(__name__)
 
@@ -74,16 +72,19 @@ def _form_batch(*, side: Side, after: int, now: datetime) -> tuple[int, int | No
     days = load_days(sessions, now)
     # Another worker may be sending other buys of the same account, or a client taking cash out.
     lock_books(sorted({order.account_id for order in orders}))
+    # From here on nobody stops the firm, or connects it to another broker, before we commit.
+    gate.hold_switches(firm_ids=sessions)
     doors = _open_doors(days)
     _say_what_waits(orders, sessions, doors)
     closed: list[models.Order] = []
     going = [order for order in orders if order.firm_id in doors]
     going = drop_lapsed(going, days, closed, now)
     going = keep_allowed(going, closed, now)
-    going = fit_to_broker(going, doors, closed, now)
     ceilings: dict[int, Decimal] = {}
     if side is Side.BUY:
         going, ceilings = fit_to_cash(going, days, closed, now)
+    # After the cash, which may leave a part of a share.
+    going = fit_to_broker(going, doors, closed, now)
     going = pass_gate(going, days, doors, closed, now)
     blocks = _write_blocks(going, days, doors, ceilings, now)
     models.Order.objects.bulk_update([*going, *closed], SAVED)
@@ -168,6 +169,7 @@ def _write_blocks(
             block,
             days[block.firm_id],
             now,
+            share_step=doors[block.firm_id].get_share_step(block.security),
             makes_room=any(order.proposal_id in waited_for for order in members),
         )
     ]
@@ -230,22 +232,13 @@ def _set_limit(block: models.Block, ceilings: Sequence[Decimal | None], day: Tra
 
 def _audit_blocks(blocks: Sequence[models.Block]) -> None:
     """Record who takes part in each block before any of it trades."""
-    engines = {
-        firm_id: people.get_service_user(firm_id).pk for firm_id in {b.firm_id for b in blocks}
-    }
-    record_audit_entries(
+    audit_blocks(
         [
-            AuditRecord(
-                firm_id=block.firm_id,
-                actor_id=engines[block.firm_id],
-                action="rebalancer.block.formed",
-                object_id=str(block.public_id),
-                summary=(
-                    f"{block.side.title()} {block.quantity.normalize():f} "
-                    f"{block.security.symbol} for {len(block.statement)} accounts as one"
-                ),
-                detail={
-                    "statement_hash": block.statement_hash,
+            (
+                block,
+                f"{block.side.title()} {block.quantity.normalize():f} {block.security.symbol} "
+                f"for {len(block.statement)} accounts as one",
+                {
                     "broker": block.broker,
                     "strategy": block.strategy,
                     "plan_note": block.plan_note,
@@ -253,5 +246,6 @@ def _audit_blocks(blocks: Sequence[models.Block]) -> None:
                 },
             )
             for block in blocks
-        ]
+        ],
+        event="formed",
     )

@@ -44,10 +44,16 @@ def find_waiting_buys(orders: Sequence[models.Order], days: Mapping[int, Trading
 
 
 def cut_block(
-    block: models.Block, day: TradingDay, now: datetime, *, makes_room: bool
+    block: models.Block,
+    day: TradingDay,
+    now: datetime,
+    *,
+    share_step: Decimal,
+    makes_room: bool,
 ) -> list[models.Slice]:
     """Return the slices of a block that is about to be stored, and write into it how it was cut.
 
+    `share_step` is the smallest part of a share that its broker trades.
     One that `makes_room` ends halfway through what is left of the day: buys wait for it, which
     want their time as well.
     """
@@ -63,7 +69,7 @@ def cut_block(
     choice = _choose(block, day, limits, elapsed, until)
     plans = plan_slices(
         quantity=block.quantity,
-        share_step=block.security.share_step,
+        share_step=share_step,
         strategy=choice.strategy,
         start=now,
         end=end,

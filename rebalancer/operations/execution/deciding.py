@@ -28,12 +28,18 @@ from robo.common.errors import Conflict, NotAllowed, Refused
 
 MAY_CANCEL = (Role.ADVISOR, Role.SUPERVISOR)
 MAY_SETTLE = (Role.SUPERVISOR, Role.OPERATOR)
+ENDINGS = {
+    OrderEvent.REJECT: "The broker made something else of it.",
+    OrderEvent.CANCEL: "The broker never had it, and it was not to go any more.",
+    OrderEvent.RELEASE: "The broker knew it once, so it is not sent a second time.",
+}
 
 
 def cancel_order(*, order_id: int, user_id: int, reason: str, now: datetime) -> None:
     """Cancel an order: at once while it waits, at the broker when it is under way.
 
-    Many accounts may share its block: then only a supervisor may, and it ends for all of them.
+    Many accounts may share its block: then only a supervisor may, and it ends for all of them. A
+    broker that does not answer is asked again, and nothing more is sent meanwhile.
 
     :raises NotAllowed: for everybody but an advisor of the account and the firm's supervisors.
     :raises Refused: when no reason is given.
@@ -54,6 +60,7 @@ def _cancel_waiting(order_id: int, user_id: int, reason: str, now: datetime) -> 
     proposal_id = models.Order.objects.values_list("proposal_id", flat=True).get(pk=order_id)
     # Whoever puts orders into blocks holds their proposals.
     models.Proposal.objects.select_for_update().get(pk=proposal_id)
+    block = models.Block.objects.select_for_update(of=["self"]).filter(orders=order_id).first()
     order = (
         models.Order.objects.select_for_update(of=["self"])
         .select_related("security", "block", "account")
@@ -71,7 +78,12 @@ def _cancel_waiting(order_id: int, user_id: int, reason: str, now: datetime) -> 
             f"This order is traded together with {others} of other accounts, at one price for all. "
             "A supervisor may cancel what is left of it, for all of them."
         )
-    if order.block is None:
+    if order.block != block:
+        raise Conflict("It is being put together with other orders: try again in a moment.")
+    if block is not None:
+        block.stop_reason = f"Cancelled by {user.name}: {reason}"[:300]
+        block.save(update_fields=["stop_reason"])
+    else:
         close_orders([order], OrderEvent.CANCEL, now, f"Cancelled by {user.name}: {reason}")
         order.save(update_fields=["status", "closed_at", "reason"])
         audit_orders([order])
@@ -182,10 +194,7 @@ def _move_parked(row: models.Slice, event: OrderEvent, now: datetime) -> None:
     row.is_parked, row.lease_until = False, None
     row.submitted_at = row.submitted_at or (now if event is OrderEvent.ACKNOWLEDGE else None)
     row.closed_at = None if row.status in OPEN_ORDER else now
-    ending = "The broker made something else of it."
-    if event is OrderEvent.CANCEL:
-        ending = "The broker never had it, and it was not to go any more."
-    row.reason = "" if row.status in OPEN_ORDER else ending
+    row.reason = "" if row.status in OPEN_ORDER else ENDINGS[event]
     row.save()
 
 

@@ -5,8 +5,6 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.operations.audit import AuditRecord, record_audit_entries
-from accounts.queries import people
 from rebalancer import models
 from rebalancer.domain.lifecycle import (
     OPEN_ORDER,
@@ -15,6 +13,7 @@ from rebalancer.domain.lifecycle import (
     advance_order,
     advance_slice,
 )
+from rebalancer.operations.trail import audit_blocks
 
 
 @transaction.atomic(durable=True)
@@ -25,7 +24,7 @@ def dissolve_blocks(block_ids: Sequence[int], *, now: datetime) -> set[int]:
     """
     blocks = list(
         models.Block.objects.select_for_update()
-        .filter(pk__in=block_ids, status__in=OPEN_ORDER)
+        .filter(pk__in=block_ids, status__in=OPEN_ORDER, stop_reason="")
         .order_by("pk")
     )
     slices = list(models.Slice.objects.select_for_update().filter(block__in=blocks).order_by("pk"))
@@ -45,21 +44,6 @@ def dissolve_blocks(block_ids: Sequence[int], *, now: datetime) -> set[int]:
     models.Slice.objects.bulk_update(slices, ["status", "closed_at", "reason"])
     models.Order.objects.bulk_update(orders, ["status", "block"])
     models.Block.objects.bulk_update(apart, ["status", "closed_at", "is_dissolved"])
-    _audit(apart)
+    words = "A block was taken apart before anything of it was sent"
+    audit_blocks([(block, words, {}) for block in apart], event="dissolved")
     return ids
-
-
-def _audit(blocks: Sequence[models.Block]) -> None:
-    record_audit_entries(
-        [
-            AuditRecord(
-                firm_id=block.firm_id,
-                actor_id=people.get_service_user(block.firm_id).pk,
-                action="rebalancer.block.dissolved",
-                object_id=str(block.public_id),
-                summary="A block was taken apart before anything of it was sent",
-                detail={"statement_hash": block.statement_hash},
-            )
-            for block in blocks
-        ]
-    )

@@ -15,7 +15,7 @@ from portfolios.domain.money import ZERO
 from portfolios.operations.breaks import open_break
 from portfolios.queries.breaks import get_our_quantity
 from rebalancer import models
-from rebalancer.brokers.port import BrokerOrder, Execution
+from rebalancer.brokers.port import AllocationInstruction, BrokerOrder, Execution
 from rebalancer.domain.kinds import BrokerKind
 
 EXECUTIONS_KEPT_MAX = 100
@@ -28,7 +28,7 @@ def park_report(
     client_order_id: str,
     key: str,
     reason: str,
-    report: Execution | BrokerOrder,
+    report: Execution | BrokerOrder | AllocationInstruction,
 ) -> bool:
     """Keep a report that cannot be taken at its word; return whether it is new.
 
@@ -53,7 +53,7 @@ def _clean(text: str) -> str:
     return text.replace("\x00", "")
 
 
-def _write_report(report: Execution | BrokerOrder) -> dict[str, Any]:
+def _write_report(report: Execution | BrokerOrder | AllocationInstruction) -> dict[str, Any]:
     values = asdict(report)
     if "executions" in values:
         values["executions"] = values["executions"][:EXECUTIONS_KEPT_MAX]

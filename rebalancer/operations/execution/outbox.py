@@ -8,9 +8,15 @@ from django.db.models import F
 
 from portfolios.domain.kinds import Side
 from rebalancer import models
-from rebalancer.brokers.port import AllocationInstruction, AllocationShare, BrokerUnavailable
+from rebalancer.brokers.port import (
+    AllocationInstruction,
+    AllocationRefused,
+    AllocationShare,
+    BrokerUnavailable,
+)
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.operations.execution.brokers import name_account, reach_broker
+from rebalancer.operations.execution.incidents import park_report
 
 logger = logging.getLogger(__name__)
 
@@ -18,27 +24,49 @@ BATCH_BLOCKS = 200
 
 
 def tell_brokers(*, now: datetime) -> int:
-    """Send every sharing out that its broker has not heard of; return how many it took."""
-    told = 0
+    """Send every sharing out that its broker has not heard of; return how many it took.
+
+    A broker that is silent is not asked again in this pass. What one refuses is shown to people,
+    and holds up no other.
+    """
+    told, after = 0, 0
     silent: set[tuple[str, int]] = set()
-    blocks = (
-        models.Block.objects.select_related("security")
-        .filter(allocation_sent__lt=F("allocation_number"))
-        .order_by("pk")[:BATCH_BLOCKS]
+    while True:
+        blocks = list(
+            models.Block.objects.select_related("security")
+            .filter(allocation_sent__lt=F("allocation_number"), pk__gt=after)
+            .order_by("pk")[:BATCH_BLOCKS]
+        )
+        if not blocks:
+            return told
+        after = blocks[-1].pk
+        for block in blocks:
+            key = block.broker, block.firm_id
+            if key in silent:
+                continue
+            instruction = _build_instruction(block)
+            try:
+                reach_broker(BrokerKind(block.broker), block.firm_id).allocate(instruction)
+            except AllocationRefused as refusal:
+                _park_refused(block, instruction, str(refusal))
+            except BrokerUnavailable:
+                logger.exception("block %s: the broker was not told whose it is", block.public_id)
+                silent.add(key)
+            else:
+                told += _mark_told(block.pk, instruction.number)
+
+
+@transaction.atomic(durable=True)
+def _park_refused(block: models.Block, instruction: AllocationInstruction, words: str) -> None:
+    """Show people what a broker would not take; it is told again, in case they settle it there."""
+    park_report(
+        broker=BrokerKind(block.broker),
+        firm_id=block.firm_id,
+        client_order_id="",
+        key=f"allocation:{block.public_id}:{instruction.number}",
+        reason=f"The broker will not share out what was traded for many accounts: {words}",
+        report=instruction,
     )
-    for block in blocks:
-        key = block.broker, block.firm_id
-        if key in silent:
-            continue
-        instruction = _build_instruction(block)
-        try:
-            reach_broker(BrokerKind(block.broker), block.firm_id).allocate(instruction)
-        except BrokerUnavailable:
-            logger.exception("block %s: the broker was not told whose it is", block.public_id)
-            silent.add(key)
-            continue
-        told += _mark_told(block.pk, instruction.number)
-    return told
 
 
 def _build_instruction(block: models.Block) -> AllocationInstruction:

@@ -110,7 +110,7 @@ def _renew_lease(item: Sending) -> bool:
     account_ids = models.Order.objects.filter(block_id=row.block_id).values_list(
         "account_id", flat=True
     )
-    if _find_stop(switches, row.block, list(account_ids)):
+    if row.block.stop_reason or _find_stop(switches, row.block, list(account_ids)):
         _release(item)
         return False
     mine = models.Slice.objects.filter(
@@ -144,7 +144,13 @@ def _claim(*, after: int, now: datetime) -> _Claim:
     rows = list(
         models.Slice.objects.select_for_update(skip_locked=True, of=["self"])
         .select_related("block__security")
-        .filter(status=OrderStatus.NEW, due_at__lte=now, block__status__in=OPEN_ORDER, pk__gt=after)
+        .filter(
+            status=OrderStatus.NEW,
+            due_at__lte=now,
+            block__status__in=OPEN_ORDER,
+            block__stop_reason="",
+            pk__gt=after,
+        )
         .order_by("pk")[:BATCH_SLICES]
     )
     if not rows:

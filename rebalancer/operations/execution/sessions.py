@@ -26,7 +26,10 @@ CANCEL_AGAIN = timedelta(seconds=60)
 
 
 def close_sessions(*, now: datetime) -> int:
-    """End the day for every block whose session is over; return how many blocks that were."""
+    """End the day for every block whose session is over; return how many blocks that were.
+
+    What a person wished to end, and no broker has heard of yet, is asked for again.
+    """
     closed, after = 0, 0
     while True:
         blocks = list(
@@ -41,6 +44,9 @@ def close_sessions(*, now: datetime) -> int:
         if over:
             stop_blocks(over, now=now, event=OrderEvent.EXPIRE, reason="The trading day is over.")
             closed += len(over)
+        for block in blocks:
+            if block.stop_reason and block.pk not in over:
+                stop_blocks([block.pk], now=now, event=OrderEvent.CANCEL, reason=block.stop_reason)
 
 
 def stop_blocks(block_ids: Sequence[int], *, now: datetime, event: OrderEvent, reason: str) -> None:
