@@ -276,7 +276,8 @@ MUTANTS = (
                 "rebalancer.api.proposals",
                 "ProposalApproval",
                 "proposal_id=proposal.pk, user_id=user.pk, now=clock.database_now(), **decision",
-                'proposal_id=proposal.pk, now=clock.database_now(), **({"user_id": user.pk} | decision)',
+                "proposal_id=proposal.pk, now=clock.database_now(),"
+                ' **({"user_id": user.pk} | decision)',
             ),
         ),
         name_another_approver,
