@@ -100,20 +100,20 @@ def _compare_positions(stage: Any) -> list[str]:
 
     firm = stage.firm
     broker = PaperBroker(Path(stage.broker_path), seed=7)
-    numbers = [account.number for account in firm.world.accounts]
+    numbers = [str(account.public_id) for account in firm.world.accounts]
     theirs = {
         (row.account_number, row.symbol): row.quantity for row in broker.list_positions(numbers)
     }
     ours: dict[tuple[str, str], Decimal] = {
-        (number, symbol): quantity
-        for number, symbol, quantity in Holding.objects.filter(
+        (str(public_id), symbol): quantity
+        for public_id, symbol, quantity in Holding.objects.filter(
             account__firm_id=firm.pk
-        ).values_list("account__number", "security__symbol", "quantity")
+        ).values_list("account__public_id", "security__symbol", "quantity")
     }
-    for number, amount in CashBalance.objects.filter(account__firm_id=firm.pk).values_list(
-        "account__number", "amount"
+    for public_id, amount in CashBalance.objects.filter(account__firm_id=firm.pk).values_list(
+        "account__public_id", "amount"
     ):
-        ours[number, ""] = amount
+        ours[str(public_id), ""] = amount
     return [
         f"{key}: {ours.get(key, 0)} here, {theirs.get(key, 0)} at the broker"
         for key in sorted({*ours, *theirs})

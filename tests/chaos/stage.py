@@ -192,7 +192,7 @@ def bring_positions(stage: Stage) -> None:
         for symbol, quantity in moved:
             broker.transfer(
                 key=f"{account.pk}:{symbol}",
-                account_number=account.number,
+                account_number=str(account.public_id),
                 symbol=symbol,
                 quantity=quantity,
             )

@@ -78,6 +78,9 @@ def make_twin(row):
     trade = models.Trade.objects.get(pk=row.trade_id)
     trade.pk, trade.proposal = None, proposal
     trade.save()
+    decision = models.Decision.objects.get(proposal_id=row.proposal_id)
+    decision.pk, decision.proposal = None, proposal
+    decision.save()
     return models.Order.objects.create(
         firm_id=row.firm_id,
         account_id=row.account_id,

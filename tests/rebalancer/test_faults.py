@@ -30,7 +30,7 @@ LATER = timedelta(minutes=5)
 PAPER = BrokerKind.PAPER
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The process dies here."""
 
 
@@ -311,7 +311,7 @@ def test_cash_that_a_buy_under_way_will_take_cannot_be_withdrawn():
         "token": uuid.uuid4(),
         "actor_id": world.advisor.pk,
     }
-    with pytest.raises(books.NotEnoughCash, match="orders under way"):
+    with pytest.raises(books.NotEnoughCash, match="under way"):
         cash.withdraw_cash(amount=balance.amount, **withdrawal)
     cash.withdraw_cash(amount=D("1.00"), **withdrawal)
     drain(NOW)

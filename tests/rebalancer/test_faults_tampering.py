@@ -29,7 +29,10 @@ def test_decisions_and_fills_cannot_be_changed():
     approved_world()
     drain(NOW)
     for table, statement in itertools.product(
-        ("rebalancer_decision", "rebalancer_fill", "rebalancer_execution"),
+        (
+            *("rebalancer_trade", "rebalancer_tradelot", "rebalancer_decision"),
+            *("rebalancer_fill", "rebalancer_execution"),
+        ),
         (
             "UPDATE {0} SET id = id",
             "DELETE FROM {0}",
@@ -115,6 +118,7 @@ def _find_tampering(world, statements):
         "rebalancer_block",
         "rebalancer_slice",
         "rebalancer_execution",
+        "rebalancer_trade",
         "portfolios_transfer",
         "portfolios_disposal",
     )

@@ -23,7 +23,15 @@ from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.limits import SwitchScope
 from rebalancer.operations import orders
 from rebalancer.operations.controls import ask_to_clear, clear_switch, set_switch
-from rebalancer.operations.execution import asking, blocks, deciding, outbox, reports, sending
+from rebalancer.operations.execution import (
+    admission,
+    asking,
+    blocks,
+    deciding,
+    outbox,
+    reports,
+    sending,
+)
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests import people
 from tests.rebalancer.test_execution import get_sale, list_sales, prove, script, start
@@ -280,6 +288,23 @@ def test_a_price_that_moved_while_an_order_waited_ends_the_rest_of_its_plan(scri
     prove(world)
 
 
+def test_what_waited_longer_than_an_approval_holds_is_not_sent(script):
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", sale.quantity, status=BrokerStatus.FILLED)
+    switch = stop(world, SwitchScope.FIRM)
+    orders.poll_broker(now=NOW)
+    decided_at = models.Decision.objects.get().decided_at
+    blocks.form_blocks(now=decided_at + admission.RUN_AGE_MAX)
+    buys = models.Order.objects.filter(side="BUY")
+    assert OrderStatus.CANCELLED not in {order.status for order in buys}
+    clear(world, switch)
+    blocks.form_blocks(now=decided_at + admission.RUN_AGE_MAX + timedelta(seconds=1))
+    assert {order.status for order in buys.all()} == {OrderStatus.CANCELLED}
+    assert {order.reason for order in buys.all()} == {"The approval is more than 5 days old."}
+    prove(world)
+
+
 def test_a_stop_between_claim_and_call_is_heeded(script):
     world = form(80)
     claim = sending._claim(after=0, now=NOW)
@@ -403,7 +428,8 @@ def test_a_refused_allocation_is_parked_and_holds_up_no_other(script, monkeypatc
     assert (report.resolved_at, "no such account" in report.reason) == (None, True)
 
 
-def test_a_broker_that_is_silent_about_many_holds_up_no_other(script, monkeypatch):
+@pytest.mark.parametrize("fault", [BrokerUnavailable("no answer"), ValueError("a broken adapter")])
+def test_a_broker_that_is_silent_about_many_holds_up_no_other(script, monkeypatch, fault):
     monkeypatch.setattr(asking, "BATCH_SLICES", 1)
     first, second = form(80), form(80)
     script.is_mute = True
@@ -417,7 +443,7 @@ def test_a_broker_that_is_silent_about_many_holds_up_no_other(script, monkeypatc
 
     def silent_about_mine(names):
         if mine in names:
-            raise BrokerUnavailable("no answer")
+            raise fault
         return get_orders(names)
 
     monkeypatch.setattr(script, "get_orders", silent_about_mine)

@@ -34,7 +34,10 @@ APPEND_ONLY = {
     "portfolios_transfer",
     "rebalancer_clientanswer",
     "rebalancer_decision",
+    "rebalancer_execution",
     "rebalancer_fill",
+    "rebalancer_trade",
+    "rebalancer_tradelot",
 }
 # Binary fractions that say how well something was, never what is owned, owed or paid.
 FLOATS = set()

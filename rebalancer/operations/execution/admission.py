@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ from rebalancer.operations.execution.facts import TradingDay, load_free_cash
 
 if TYPE_CHECKING:
     from portfolios.models import Security
+
+# A long weekend, and the settlement of what the sales bring, lie within.
+RUN_AGE_MAX = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def drop_lapsed(
             <= days[order.firm_id].session.session_date
         ]
         is_other = bool(acted) or order.trade_id in lotless
-        words = _find_lapse(order, days[order.firm_id], is_other=is_other)
+        words = _find_lapse(order, days[order.firm_id], now, is_other=is_other)
         if words:
             lapsed.setdefault(order.proposal_id, words)
     return _cancel_runs(orders, lapsed, closed, now)
@@ -97,14 +100,18 @@ def _find_lotless(orders: Sequence[models.Order]) -> set[int]:
     return set(picked.values_list("trade_id", flat=True))
 
 
-def _find_lapse(order: models.Order, day: TradingDay, *, is_other: bool) -> str:
+def _find_lapse(order: models.Order, day: TradingDay, now: datetime, *, is_other: bool) -> str:
     price, symbol = day.prices.get(order.security_id), order.security.symbol
+    proposal = order.proposal
+    held = max(timedelta(hours=proposal.policy.approval_hours_max), RUN_AGE_MAX)
+    if now - proposal.decision.decided_at > held:
+        return f"The approval is more than {held.days} days old."
     if price is None:
         return f"There was no usable price of {symbol} when it was to be sent."
     if is_other:
         return f"The shares of {symbol} are no longer what they were when this was approved."
     moved = price / order.trade.price - 1
-    if abs(moved) > order.proposal.policy.price_tolerance:
+    if abs(moved) > proposal.policy.price_tolerance:
         return f"{symbol} moved {moved:+.1%} since this was planned."
     return ""
 

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from rebalancer import models
-from rebalancer.brokers.port import BrokerOrder, BrokerUnavailable
+from rebalancer.brokers.port import BrokerOrder
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations.execution.brokers import group_by_broker, reach_broker
@@ -59,7 +59,7 @@ def ask(rows: Sequence[models.Slice], *, now: datetime) -> tuple[int, list[model
         names = [row.client_order_id for row in mine]
         try:
             answers = reach_broker(kind, firm_id).get_orders(names)
-        except BrokerUnavailable:
+        except Exception:  # a broken adapter is as silent as its broker: others go on
             logger.exception("%s of firm %s does not answer", kind, firm_id)
             continue
         wanted = {name: answers[name] for name in names if name in answers}
@@ -139,7 +139,7 @@ def review_brokers(*, now: datetime) -> int:
             shared.add(kind)
         try:
             orders = reach_broker(BrokerKind(kind), firm_id).list_orders(since)
-        except BrokerUnavailable:
+        except Exception:  # a broken adapter is as silent as its broker: others go on
             logger.exception("%s of firm %s does not list its orders", kind, firm_id)
             continue
         found += record_list(orders, kind=BrokerKind(kind), firm_id=firm_id, now=now)

@@ -133,7 +133,7 @@ def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int | Non
     ids = list(proposals.order_by("pk").values_list("pk", flat=True)[:BATCH_PROPOSALS])
     orders = list(
         models.Order.objects.select_for_update(of=["self"])
-        .select_related("security", "trade", "proposal__policy")
+        .select_related("security", "trade", "proposal__policy", "proposal__decision")
         .filter(proposal_id__in=ids, side=side, status=OrderStatus.NEW)
         .order_by("pk")
     )

@@ -12,7 +12,6 @@ from rebalancer.brokers.port import (
     AllocationInstruction,
     AllocationRefused,
     AllocationShare,
-    BrokerUnavailable,
 )
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.operations.execution.brokers import name_account, reach_broker
@@ -49,7 +48,7 @@ def tell_brokers(*, now: datetime) -> int:
                 reach_broker(BrokerKind(block.broker), block.firm_id).allocate(instruction)
             except AllocationRefused as refusal:
                 _park_refused(block, instruction, str(refusal))
-            except BrokerUnavailable:
+            except Exception:  # a broken adapter is as silent as its broker: others go on
                 logger.exception("block %s: the broker was not told whose it is", block.public_id)
                 silent.add(key)
             else:

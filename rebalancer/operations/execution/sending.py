@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from portfolios.domain.kinds import Side
 from portfolios.queries.halts import get_halt_reasons
 from rebalancer import models
-from rebalancer.brokers.port import Broker, BrokerOrder, BrokerUnavailable, OrderTicket
+from rebalancer.brokers.port import Broker, BrokerOrder, OrderTicket
 from rebalancer.domain.execution import measure_daily_volatility
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, advance_slice
@@ -87,7 +87,7 @@ def _send_batch(
         elif _renew_lease(item):
             try:
                 answers[item.kind][item.ticket.client_order_id] = broker.submit(item.ticket)
-            except BrokerUnavailable:
+            except Exception:  # a broken adapter is as silent as its broker: others go on
                 # The outcome is unknown: it stays SUBMITTING until the broker was asked.
                 logger.exception("slice %s: no answer", item.ticket.client_order_id)
                 brokers[key] = None
@@ -97,7 +97,7 @@ def _send_batch(
 def _reach(kind: BrokerKind, firm_id: int) -> Broker | None:
     try:
         return reach_broker(kind, firm_id)
-    except BrokerUnavailable:
+    except Exception:  # a broken adapter is as silent as its broker: others go on
         logger.exception("%s of firm %s cannot be reached", kind, firm_id)
         return None
 

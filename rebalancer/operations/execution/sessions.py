@@ -12,7 +12,6 @@ from django.db import transaction
 from django.db.models import Q
 
 from rebalancer import models
-from rebalancer.brokers.port import BrokerUnavailable
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations.execution.asking import WORKING, ask
 from rebalancer.operations.execution.brokers import group_by_broker, reach_broker
@@ -64,7 +63,7 @@ def stop_blocks(block_ids: Sequence[int], *, now: datetime, event: OrderEvent, r
             broker = reach_broker(kind, firm_id)
             for row in rows:
                 broker.cancel(row.client_order_id)
-        except BrokerUnavailable:
+        except Exception:  # a broken adapter is as silent as its broker: others go on
             logger.exception("%s of firm %s took no cancel", kind, firm_id)
     ask(working, now=now)
 
