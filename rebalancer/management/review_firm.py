@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from accounts.domain.roles import PriceSourceKind, Role, TaxStatus, WishKind
-from accounts.operations import cash_needs, people, risk, users, wishes
+from accounts.operations import cash_needs, consents, people, risk, users, wishes
 from accounts.operations.firms import advance_simulated_date
 from accounts.queries import people as people_queries
 from portfolios.domain.lots import OpeningLot
@@ -248,6 +248,16 @@ class ReviewFirm:
             ],
             actor_id=self.actor("admin"),
             memo=f"{mark} memo",
+        )
+        consents.record_mandate(
+            account_id=account_id,
+            details=consents.MandateDetails(
+                text=f"{mark} mandate: trade within my plan.",
+                signed_by=f"{mark} client",
+                signed_on=long_ago,
+                starts_on=long_ago,
+            ),
+            user_id=self.actor("admin"),
         )
         models.assign_model(
             account_id=account_id, model_id=self.model_id, actor_id=self.actor("admin")

@@ -109,8 +109,7 @@ def test_pager_keeps_the_other_query_parameters():
 def test_pager_of_nothing():
     request = RequestFactory().get("/")
     html = render("{% pager page %}", request=request, page=Paginator([], 10).get_page(1))
-    assert "0 rows" in html
-    assert "pagination" not in html
+    assert not html.strip()
 
 
 def test_breadcrumbs_end_at_this_page():

@@ -14,9 +14,11 @@ from random import Random
 import pytest
 from django.db.models import Count, Sum
 
+from accounts.domain.disclosures import DisclosureKind
 from accounts.domain.roles import Role, TaxStatus
 from accounts.models import Account
 from accounts.operations import people as people_operations
+from accounts.operations import risk
 from portfolios.domain.lots import OpeningLot
 from portfolios.domain.pricing import Quote
 from portfolios.models import CashBalance, Disposal, Holding, JournalEntry
@@ -25,6 +27,7 @@ from portfolios.operations.dividends import book_dividend
 from portfolios.queries.books import check_books
 from rebalancer import models as rows
 from rebalancer.domain.lifecycle import CLOSED_ORDER, ProposalStatus
+from rebalancer.management.demo_firm import TEMPERS
 from rebalancer.operations import approvals, cycles, orders, policies
 from rebalancer.queries.proof import check_orders
 from robo.common.errors import Refused
@@ -126,6 +129,9 @@ class Year:
         ]
         self.model_ids = [self.publish(name, text, first_day) for name, text in MODELS.items()]
         dice = Random(2008)
+        self.texts = [
+            people.publish_text(self.firm, kind, today=first_day) for kind in DisclosureKind
+        ]
         self.account_ids = [
             self.open(number, first_day, closes, dice) for number in range(ACCOUNT_COUNT)
         ]
@@ -152,6 +158,14 @@ class Year:
 
     def open(self, number: int, day: date, closes: dict[str, str], dice: Random) -> int:
         household = people.make_household(self.firm, advisor=self.advisor)
+        client = people.make_client(household)
+        risk.answer_questionnaire(
+            household_id=household.pk,
+            answers=TEMPERS["calm"],
+            actor_id=client.pk,
+            now=evening(day),
+        )
+        people.agree(client, *self.texts)
         people_operations.set_tax_terms(
             household_id=household.pk,
             values={"short_term_rate": D("0.35"), "long_term_rate": D("0.15")},
