@@ -9,14 +9,20 @@ from django.db.models import F, Q
 
 from portfolios import models
 
-# What was taken back later was never held: neither the entry nor its reversal counts.
+# What was taken back later was never held. Its reversal is in the shares of its own day, so both
+# count together; where a split lies between the dividend and the reversal, neither does.
 _HOLDERS = """
     SELECT e.account_id,
            sum(CASE WHEN t.target_pocket = 'SECURITIES' THEN t.quantity ELSE -t.quantity END)
     FROM portfolios_transfer t
     JOIN portfolios_journalentry e ON e.id = t.entry_id
-    WHERE t.security_id = %s AND e.entry_date < %s AND e.reverses_id IS NULL
-      AND NOT EXISTS (SELECT 1 FROM portfolios_journalentry r WHERE r.reverses_id = e.id)
+    LEFT JOIN portfolios_journalentry taken ON taken.id = e.reverses_id
+    LEFT JOIN portfolios_journalentry back ON back.reverses_id = COALESCE(taken.id, e.id)
+    WHERE t.security_id = %(security)s AND COALESCE(taken.entry_date, e.entry_date) < %(ex_date)s
+      AND (back.id IS NULL OR NOT EXISTS (
+            SELECT FROM portfolios_corporateaction a
+            WHERE a.security_id = t.security_id AND a.kind IN ('SPLIT', 'REVERSE_SPLIT')
+              AND a.effective_date >= %(ex_date)s AND a.effective_date <= back.entry_date))
     GROUP BY 1
     HAVING sum(CASE WHEN t.target_pocket = 'SECURITIES' THEN t.quantity
                     ELSE -t.quantity END) > 0
@@ -26,7 +32,7 @@ _HOLDERS = """
 def list_holders(security_id: int, ex_date: date) -> dict[int, Decimal]:
     """Return by account how many shares it held before a day's opening."""
     with connection.cursor() as cursor:
-        cursor.execute(_HOLDERS, [security_id, ex_date])
+        cursor.execute(_HOLDERS, {"security": security_id, "ex_date": ex_date})
         return dict(cursor.fetchall())
 
 

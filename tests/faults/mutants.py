@@ -323,7 +323,6 @@ QUICK = (
     "stale inputs accepted",
     "outbox row written after commit",
     "cash leg rounded differently from cost",
-    "lots booked in a second transaction",
     "tenant filter missing in one action",
     "session clock from the worker",
     "serializer with a writable approver",
