@@ -490,3 +490,32 @@ def test_queries_do_not_grow_with_accounts(place, django_assert_max_num_queries)
         apply(place, AFTER)
     assert models.Holding.objects.filter(quantity=42).count() == 3
     agree(place)
+
+
+# --- Dividends after what was taken back ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ex_date", "shares"),
+    [
+        # The sale never was: all twenty are paid, whichever day the dividend belongs to.
+        (date(2026, 11, 24), 20),
+        (AFTER, 20),
+        # Before the split, ten.
+        (DAY, 10),
+    ],
+)
+def test_a_sale_taken_back_after_a_split_counts_in_the_shares_of_the_day(place, ex_date, shares):
+    account_id = open_account(place.admin, "0", [(place.security, "10", "500")])
+    lot = models.Lot.objects.get()
+    entry = book(account_id, place, Side.SELL, "4", "0", [(lot.pk, D(4))], day=BEFORE)
+    split(place, 2, 1)
+    apply(place)
+    with transaction.atomic():
+        reverse_entry(entry_id=entry.pk, source="bust:1", entry_date=AFTER, memo="Busted")
+    assert lots_of(account_id)[0][0] == 20
+    dividends.book_dividend(
+        security_id=place.security.pk, ex_date=ex_date, amount_per_share=D(1), currency="USD"
+    )
+    assert cash_of(account_id) == shares
+    agree(place)
