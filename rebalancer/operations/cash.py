@@ -44,5 +44,6 @@ def withdraw_cash(
         entry_date=entry_date,
         token=token,
         actor_id=actor_id,
-        reserved=under_way.get(account_id, ZERO) + unsettled.get(account_id, ZERO),
+        # Buys under way are paid out of what the sales bring, as far as that goes: not both stay.
+        reserved=max(under_way.get(account_id, ZERO), unsettled.get(account_id, ZERO)),
     )

@@ -231,7 +231,7 @@ def test_a_mandate_that_ends_in_the_middle_stops_the_rest(world):
     assert {row.reason for row in sales} == {"Waits: The client has not said yes to these trades."}
     begin(proposal, now=EXPIRED)
     assert not proposal.orders.exclude(status=OrderStatus.CANCELLED).exists()
-    assert any("Not sent in time" in reason for reason in reasons(proposal))
+    assert any("days old" in reason for reason in reasons(proposal))
 
 
 # --- Consent to our texts -------------------------------------------------------------------------

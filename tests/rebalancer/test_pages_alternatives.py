@@ -86,7 +86,12 @@ def test_every_way_to_trade_keeps_to_its_rule(scene):
 
 def test_a_plan_of_the_whole_household_stays_beside_what_the_account_would_do_alone(scene):
     # As if its trades had been agreed with another account.
-    scene.proposal.trades.filter(side="BUY").first().delete()
+    with connection.cursor() as cursor:
+        # As an earlier engine might have left it: on record it cannot be changed.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE rebalancer_trade DISABLE TRIGGER USER")
+        scene.proposal.trades.filter(side="BUY").first().delete()
+        cursor.execute("ALTER TABLE rebalancer_trade ENABLE TRIGGER USER")
     proposed, *others = alternatives.list_alternatives(load(scene))
     assert len(proposed.trades) == scene.proposal.trades.count()
     assert scene.proposal.mode in {plan.mode for plan in others}
