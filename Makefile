@@ -110,3 +110,6 @@ browser: | $(VENV)/.stamp-test
 	  fi; \
 	  $(HAS_CHROMIUM) || echo "No Chromium found: the browser tests will be skipped. Install one (Debian: apt-get install chromium) or set CHROMIUM=/path/to/it."; \
 	fi
+	@# A second program that checks the exported books; where there is none, those tests are skipped.
+	@command -v hledger >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends hledger; } >/dev/null 2>&1 || true
