@@ -64,6 +64,11 @@ urlpatterns = [
     path("securities/<uuid:public_id>/edit/", securities.edit_security, name="security_edit"),
     path("corporate-actions/", corporate_actions.show_actions, name="actions"),
     path(
+        "corporate-actions/<uuid:public_id>/confirm/",
+        corporate_actions.confirm,
+        name="action_confirm",
+    ),
+    path(
         "corporate-actions/<uuid:public_id>/withdraw/",
         corporate_actions.withdraw,
         name="action_withdraw",

@@ -49,6 +49,7 @@ class Permission(StrEnum):
     CONFIRM_LIMITS = "CONFIRM_LIMITS"  # as the second person
     READ_SECURITIES = "READ_SECURITIES"
     WRITE_SECURITIES = "WRITE_SECURITIES"
+    CONFIRM_ACTIONS = "CONFIRM_ACTIONS"  # of companies, as the second person
     READ_PRICES = "READ_PRICES"
     WRITE_PRICES = "WRITE_PRICES"
     RELEASE_PRICES = "RELEASE_PRICES"  # those that were kept apart
@@ -113,6 +114,7 @@ ROLES_OF: Mapping[Permission, frozenset[Role]] = {
     _P.CONFIRM_LIMITS: frozenset({_SUPERVISOR, _ADMIN}),
     _P.READ_SECURITIES: frozenset({_ADVISOR, _SUPERVISOR, _MODEL_ADMIN, _ADMIN}),
     _P.WRITE_SECURITIES: frozenset({_ADMIN}),
+    _P.CONFIRM_ACTIONS: frozenset({_SUPERVISOR, _ADMIN}),
     _P.READ_PRICES: frozenset({_ADVISOR, _SUPERVISOR, _ADMIN, _SERVICE}),
     _P.WRITE_PRICES: frozenset({_ADMIN, _SERVICE}),
     _P.RELEASE_PRICES: frozenset({_SUPERVISOR}),

@@ -47,7 +47,8 @@ class ActionKind(StrEnum):
 class ActionStatus(StrEnum):
     """How far a corporate action has come."""
 
-    ANNOUNCED = "ANNOUNCED"
+    RECORDED = "RECORDED"  # by one person: nothing follows from it yet
+    ANNOUNCED = "ANNOUNCED"  # confirmed by another
     APPLIED = "APPLIED"
     WITHDRAWN = "WITHDRAWN"
 

@@ -19,7 +19,8 @@ _SYMBOL, _NO_SYMBOL = ~models.Q(new_symbol=""), models.Q(new_symbol="")
 class CorporateAction(models.Model):
     """A split, change of name, dividend, merger or end of one security, from its word to its deed.
 
-    Once applied it never changes: what was wrong about it is answered by another action.
+    It changes the books of everybody, so one records it and another confirms it. Once applied it
+    never changes: what was wrong about it is answered by another action.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -36,11 +37,15 @@ class CorporateAction(models.Model):
     new_symbol = models.CharField(max_length=24, blank=True)
     cash_per_share = PriceField(null=True)
     status = models.CharField(
-        max_length=9, choices=[(s, s) for s in ActionStatus], default=ActionStatus.ANNOUNCED
+        max_length=9, choices=[(s, s) for s in ActionStatus], default=ActionStatus.RECORDED
     )
     source = models.CharField(max_length=120, help_text="where it was read")
     recorded_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+    confirmed_by = models.ForeignKey(
+        "accounts.User", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True)
     applied_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -53,6 +58,13 @@ class CorporateAction(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=list(ActionStatus)), name="action_status_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(confirmed_by__isnull=True, confirmed_at__isnull=True)
+                & ~models.Q(status="ANNOUNCED")
+                | models.Q(confirmed_by__isnull=False, confirmed_at__isnull=False)
+                & ~models.Q(recorded_by=models.F("confirmed_by")),
+                name="action_by_two",
             ),
             models.CheckConstraint(
                 condition=models.Q(pay_date__gte=models.F("effective_date")),

@@ -1,4 +1,7 @@
-"""Corporate actions: put on record by a person, applied to the books when their day comes."""
+"""Corporate actions: recorded by one person, confirmed by another, booked when their day comes.
+
+A wrong one would change what every client holds, so nobody brings one about alone.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,6 +12,7 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from accounts.domain.permissions import Permission, role_holds
 from accounts.operations.audit import record_audit_entry
 from accounts.queries import people
 from portfolios import models
@@ -33,7 +37,7 @@ from portfolios.queries.corporate_actions import (
     list_due_actions,
     load_actions,
 )
-from robo.common.errors import Conflict, Refused
+from robo.common.errors import Conflict, NotAllowed, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ class ActionDetails:
 def record_action(
     *, firm_id: int, details: ActionDetails, market_date: date, actor_id: int
 ) -> models.CorporateAction:
-    """Put a corporate action on record; nothing is booked until its day.
+    """Put a corporate action on record; nothing follows until somebody else confirms it.
 
     :raises ActionRefused: naming what is wrong with it.
     :raises Conflict: when the same is on record already, or a later split is booked.
@@ -111,13 +115,38 @@ def record_action(
 
 
 @transaction.atomic
+def confirm_action(*, action_id: int, actor_id: int) -> None:
+    """Confirm, as the second person, what somebody recorded: it is booked when its day comes.
+
+    :raises NotAllowed: for whoever recorded it, and those who may not.
+    :raises Conflict: when it was confirmed or withdrawn meanwhile.
+    """
+    row = (
+        models.CorporateAction.objects.select_for_update(of=["self"])
+        .select_related("security")
+        .get(pk=action_id)
+    )
+    user = people.get_user(actor_id)
+    if user.firm_id != row.firm_id or not role_holds(user.role, Permission.CONFIRM_ACTIONS):
+        raise NotAllowed("Only a supervisor or an admin may confirm a corporate action.")
+    if row.recorded_by_id == actor_id:
+        raise NotAllowed("You recorded this action, so somebody else must confirm it.")
+    if row.status != ActionStatus.RECORDED:
+        raise Conflict(f"This action is {row.status.lower()} already.")
+    row.status, row.confirmed_by_id = ActionStatus.ANNOUNCED, actor_id
+    row.confirmed_at = Now()
+    row.save(update_fields=["status", "confirmed_by", "confirmed_at"])
+    _audit(row, actor_id, "confirmed")
+
+
+@transaction.atomic
 def withdraw_action(*, action_id: int, actor_id: int) -> None:
     """Take back an announcement that was wrong, before it is applied.
 
     :raises Conflict: when it was applied or withdrawn meanwhile.
     """
     row = models.CorporateAction.objects.select_for_update().get(pk=action_id)
-    if row.status != ActionStatus.ANNOUNCED:
+    if row.status not in (ActionStatus.RECORDED, ActionStatus.ANNOUNCED):
         raise Conflict(f"This action is {row.status.lower()} already.")
     row.status = ActionStatus.WITHDRAWN
     row.save(update_fields=["status"])
@@ -204,7 +233,7 @@ def _check_order(details: ActionDetails, security: models.Security) -> None:
 
 
 def apply_actions(*, firm_id: int, on_date: date) -> int:
-    """Book every announced action whose day has come; return how many were. Safe to repeat.
+    """Book every confirmed action whose day has come; return how many were. Safe to repeat.
 
     Each is one transaction. One that cannot be booked is left for people, and holds up no other.
     """

@@ -1,10 +1,11 @@
 """Every read of breaks: what is frozen, the work list, and what our books hold against them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from portfolios import models
-from portfolios.domain.kinds import ActionKind, ActionStatus, AdjustmentStatus
+from portfolios.domain.kinds import ActionKind, ActionStatus, AdjustmentStatus, Pocket
 from portfolios.domain.money import ZERO
 
 
@@ -57,3 +58,14 @@ def get_our_quantity(account_id: int, security_id: int | None) -> Decimal:
         holdings = models.Holding.objects.filter(account_id=account_id, security_id=security_id)
         ours = holdings.values_list("quantity", flat=True).first()
     return ours if ours is not None else ZERO
+
+
+def sum_adjusted(sources: Iterable[str]) -> Mapping[str, Decimal]:
+    """Return by source what adjustments have added to our books so far; below zero: taken out."""
+    added: dict[str, Decimal] = defaultdict(Decimal)
+    moves = models.Transfer.objects.filter(entry__closed_break__source__in=list(sources))
+    for source, pocket, quantity in moves.values_list(
+        "entry__closed_break__source", "target_pocket", "quantity"
+    ):
+        added[source] += -quantity if pocket == Pocket.ADJUSTMENT else quantity
+    return added

@@ -11,24 +11,24 @@ from portfolios.domain.corporate_actions import SPLITS, Action
 from portfolios.domain.kinds import ActionKind, ActionStatus
 from robo.common.templatetags import figures
 
+CONFIRMED = (ActionStatus.ANNOUNCED, ActionStatus.APPLIED)
+# What one person has recorded moves no price and no share; but no plan is carried out upon it.
+SAID = (ActionStatus.RECORDED, *CONFIRMED)
+
 
 def load_actions(
     *,
     firm_id: int | None = None,
     security_ids: Sequence[int] | None = None,
     kinds: Sequence[ActionKind] = tuple(ActionKind),
-    status: ActionStatus | None = None,
+    statuses: Sequence[ActionStatus] = CONFIRMED,
 ) -> dict[int, list[Action]]:
     """Return actions by security in order of day; of a firm, or of some securities, or both."""
-    rows = models.CorporateAction.objects.exclude(status=ActionStatus.WITHDRAWN).filter(
-        kind__in=kinds
-    )
+    rows = models.CorporateAction.objects.filter(kind__in=kinds, status__in=statuses)
     if firm_id is not None:
         rows = rows.filter(firm_id=firm_id)
     if security_ids is not None:
         rows = rows.filter(security_id__in=security_ids)
-    if status is not None:
-        rows = rows.filter(status=status)
     actions: dict[int, list[Action]] = defaultdict(list)
     for row in rows.order_by("effective_date", "id"):
         actions[row.security_id].append(describe_action(row))
@@ -37,7 +37,7 @@ def load_actions(
 
 def load_splits(security_ids: Sequence[int]) -> dict[int, list[Action]]:
     """Return the splits that are in the books already, by security."""
-    return load_actions(security_ids=security_ids, kinds=SPLITS, status=ActionStatus.APPLIED)
+    return load_actions(security_ids=security_ids, kinds=SPLITS, statuses=(ActionStatus.APPLIED,))
 
 
 def describe_action(row: models.CorporateAction) -> Action:
@@ -62,13 +62,12 @@ def list_actions_since(
     """
     return [
         describe_in_words(row)
-        for row in models.CorporateAction.objects.exclude(status=ActionStatus.WITHDRAWN)
-        .filter(
+        for row in models.CorporateAction.objects.filter(
+            status__in=SAID,
             security_id__in=security_ids,
             effective_date__gt=since_date,
             effective_date__lte=until_date,
-        )
-        .order_by("effective_date", "id")
+        ).order_by("effective_date", "id")
     ]
 
 
@@ -89,7 +88,7 @@ def describe_in_words(row: models.CorporateAction) -> str:
 
 
 def list_due_actions(firm_id: int, on_date: date) -> "QuerySet[models.CorporateAction]":
-    """Return announced actions whose day has come, in the order in which they are applied."""
+    """Return confirmed actions whose day has come, in the order in which they are applied."""
     return models.CorporateAction.objects.filter(
         Q(pay_date__lte=on_date, kind=ActionKind.CASH_DIVIDEND)
         | Q(effective_date__lte=on_date) & ~Q(kind=ActionKind.CASH_DIVIDEND),
@@ -101,5 +100,5 @@ def list_due_actions(firm_id: int, on_date: date) -> "QuerySet[models.CorporateA
 def list_actions(firm_id: int) -> "QuerySet[models.CorporateAction]":
     """Return a firm's corporate actions, the latest day first, with their security and author."""
     return models.CorporateAction.objects.filter(firm_id=firm_id).select_related(
-        "security", "recorded_by"
+        "security", "recorded_by", "confirmed_by"
     )

@@ -15,10 +15,16 @@ from accounts.access import (
     require_permission,
 )
 from accounts.domain.permissions import Permission
+from accounts.views.step_up import require_fresh_sign_in
 from portfolios.access import get_action_for
 from portfolios.domain.kinds import ActionKind
 from portfolios.forms.actions import KIND_WORDS, ActionForm
-from portfolios.operations.corporate_actions import ActionDetails, record_action, withdraw_action
+from portfolios.operations.corporate_actions import (
+    ActionDetails,
+    confirm_action,
+    record_action,
+    withdraw_action,
+)
 from portfolios.queries.books import get_today
 from portfolios.queries.corporate_actions import describe_in_words, list_actions
 from portfolios.queries.securities import list_securities
@@ -52,8 +58,11 @@ def show_actions(request: HttpRequest) -> HttpResponse:
         except Refused as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"On record: {describe_in_words(row)}.")
+            messages.success(
+                request, f"On record: {describe_in_words(row)}. Somebody else confirms it."
+            )
             return redirect("portfolios:actions")
+    may_confirm = has_permission(user, Permission.CONFIRM_ACTIONS)
     page = Paginator(list_actions(user.firm_id), ROWS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form,
@@ -64,6 +73,9 @@ def show_actions(request: HttpRequest) -> HttpResponse:
                 "kind": KIND_WORDS[ActionKind(row.kind)],
                 "words": describe_in_words(row),
                 "is_overdue": row.status == "ANNOUNCED" and row.pay_date < today,
+                "may_confirm": may_confirm
+                and row.status == "RECORDED"
+                and row.recorded_by_id != user.pk,
             }
             for row in page
         ],
@@ -85,6 +97,22 @@ def _describe(form: ActionForm) -> ActionDetails:
         cash_per_share=cleaned["cash_per_share"],
         source=cleaned["source"],
     )
+
+
+@require_permission(Permission.CONFIRM_ACTIONS)
+@require_POST
+@require_fresh_sign_in
+def confirm(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Confirm, as the second person, what somebody else recorded."""
+    user = get_signed_in_user(request)
+    action = get_action_for(user, public_id)
+    try:
+        confirm_action(action_id=action.pk, actor_id=user.pk)
+    except Refused as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "Confirmed: it is booked when its day comes.")
+    return redirect("portfolios:actions")
 
 
 @require_permission(Permission.WRITE_SECURITIES)

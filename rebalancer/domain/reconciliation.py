@@ -25,10 +25,16 @@ class RunStatus(StrEnum):
 
 
 class SliceAnswer(StrEnum):
-    """What a person found out about a slice whose outcome was unknown."""
+    """What people found out about a slice that only they can settle."""
 
+    TAKEN = "TAKEN"  # the broker has it: it is asked about from now on
     SEND = "SEND"  # the broker never had it: it goes again
     DROP = "DROP"  # the broker never had it, and it is not to go any more
+    END = "END"  # it is over, and no more of it will ever be on record
+
+
+# Of a slice that the broker may not have; of one that is over and cannot be recorded in full.
+DOUBTS = (SliceAnswer.TAKEN, SliceAnswer.SEND, SliceAnswer.DROP)
 
 
 @dataclass(frozen=True, slots=True)

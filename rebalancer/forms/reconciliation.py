@@ -4,20 +4,19 @@ from django import forms
 
 from rebalancer.domain.reconciliation import SliceAnswer
 
-TAKEN = "TAKEN"
 NOTE_LENGTH_MAX = 300
+ANSWERS = {
+    SliceAnswer.TAKEN: "The broker has it: go on asking",
+    SliceAnswer.SEND: "It never had it: send it again",
+    SliceAnswer.DROP: "It never had it: drop it",
+    SliceAnswer.END: "Nothing more comes: end it with what is on record",
+}
 
 
 class SliceAnswerForm(forms.Form):
-    """What became of an order whose outcome nobody knows."""
+    """What became of an order that waits for people's word."""
 
-    answer = forms.ChoiceField(
-        choices=[
-            (TAKEN, "The broker has it: go on asking"),
-            (SliceAnswer.SEND.value, "It never had it: send it again"),
-            (SliceAnswer.DROP.value, "It never had it: drop it"),
-        ]
-    )
+    answer = forms.TypedChoiceField(choices=list(ANSWERS.items()), coerce=SliceAnswer)
     reason = forms.CharField(max_length=NOTE_LENGTH_MAX, label="How you know")
 
 

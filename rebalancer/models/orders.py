@@ -141,8 +141,12 @@ class Slice(models.Model):
     broker_quantity = QuantityField(default=0)
     attempt_count = models.PositiveSmallIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
-    # Set where nobody but a person can tell whether the broker has it.
+    # Set where only people can tell: whether the broker has it, or what it counts beyond ours.
     is_parked = models.BooleanField(default=False)
+    is_written_off = models.BooleanField(
+        default=False,
+        help_text="people ended it: what the broker counts beyond ours is for the reconciliation",
+    )
     reason = models.CharField(max_length=300, blank=True)
     submitted_at = models.DateTimeField(null=True)
     cancel_asked_at = models.DateTimeField(null=True)
@@ -166,7 +170,7 @@ class Slice(models.Model):
             models.Index(fields=["due_at"], condition=_IS_OPEN, name="slice_open"),
             models.Index(
                 fields=["id"],
-                condition=models.Q(submitted_at__isnull=False)
+                condition=models.Q(submitted_at__isnull=False, is_written_off=False)
                 & ~models.Q(broker_quantity=models.F("filled_quantity")),
                 name="slice_not_level",
             ),

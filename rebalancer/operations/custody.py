@@ -126,7 +126,7 @@ def list_busy_accounts(account_ids: Sequence[int]) -> set[int]:
 def is_unsettled() -> Q:
     """Return the condition for orders that broker and books may not yet see alike."""
     not_level = models.Slice.objects.filter(
-        block_id=OuterRef("block_id"), submitted_at__isnull=False
+        block_id=OuterRef("block_id"), submitted_at__isnull=False, is_written_off=False
     ).exclude(broker_quantity=F("filled_quantity"))
     is_open = Q(status__in=OPEN_ORDER, block__isnull=False)
     is_shared = Q(

@@ -1,8 +1,9 @@
 """Orders whose outcome nobody knows: one person says what became of them, another confirms.
 
 A broker that would take the same order twice leaves such orders, and one that forgot what it
-took. To say that it never had one may buy or sell twice, so it takes two people; to say that it has
-it moves nothing, and takes one.
+took, or counts what it cannot account for. To say that it never had one may buy or sell twice, and
+to end one gives up what it counts, so that takes two people; to say that it has it moves nothing,
+and takes one.
 """
 
 from datetime import datetime
@@ -12,37 +13,53 @@ from django.db import transaction
 from accounts.operations.audit import record_audit_entry
 from accounts.queries import people
 from rebalancer import models
-from rebalancer.domain.reconciliation import SliceAnswer
+from rebalancer.domain.reconciliation import DOUBTS, SliceAnswer
 from rebalancer.operations.execution.allocation import allocate_blocks
 from rebalancer.operations.execution.completing import complete_proposals
-from rebalancer.operations.execution.deciding import MAY_SETTLE, settle_parked_slice
+from rebalancer.operations.execution.deciding import (
+    MAY_SETTLE,
+    is_over_unrecorded,
+    settle_parked_slice,
+)
 from robo.common.errors import Conflict, NotAllowed, Refused
 
 REASON_LENGTH_MAX = 300
 NO_LONGER = "This order no longer waits for anybody's word."
+WORDS = {
+    SliceAnswer.SEND: "Said that the broker never had an order, and to send it again",
+    SliceAnswer.DROP: "Said that the broker never had an order, and to drop it",
+    SliceAnswer.END: "Said that no more of an order will be on record, and to end it",
+}
+
+
+def list_answers(row: models.Slice) -> tuple[SliceAnswer, ...]:
+    """Return what people may say became of a parked slice."""
+    return (SliceAnswer.END,) if is_over_unrecorded(row) else DOUBTS
 
 
 @transaction.atomic
 def ask_slice_answer(
     *, slice_id: int, answer: SliceAnswer, user_id: int, reason: str
 ) -> models.SliceDecision:
-    """Say, as the first of two people, that the broker never had an order; replaces an older word.
+    """Say, as the first of two people, what became of an order; replaces an older word.
 
     :raises NotAllowed: for everybody but the firm's supervisors and operators.
-    :raises Refused: without a reason.
+    :raises Refused: without a reason, or for an answer that is not one to this order.
     :raises Conflict: when the order no longer waits.
     """
     reason = " ".join(reason.split())
     if not reason:
         raise Refused("Say how you know, in a few words.")
     row = _lock_parked(slice_id, user_id)
+    if answer not in list_answers(row) or answer is SliceAnswer.TAKEN:
+        raise Refused("That is no answer to what became of this order.")
     models.SliceDecision.objects.filter(
         slice=row, confirmed_at__isnull=True, is_withdrawn=False
     ).update(is_withdrawn=True)
     decision = models.SliceDecision.objects.create(
         firm_id=row.block.firm_id,
         slice=row,
-        answer=SliceAnswer(answer),
+        answer=answer,
         attempt_count=row.attempt_count,
         reason=reason[:REASON_LENGTH_MAX],
         asked_by_id=user_id,
@@ -52,7 +69,7 @@ def ask_slice_answer(
         actor_id=user_id,
         action="rebalancer.slice.answer_asked",
         object_id=row.client_order_id,
-        summary=f"Said that the broker never had an order: {decision.answer.lower()} it",
+        summary=WORDS[answer],
         detail={"reason": reason, "answer": decision.answer},
     )
     return decision
@@ -77,8 +94,7 @@ def confirm_slice_answer(*, decision_id: int, user_id: int, now: datetime) -> No
             raise Conflict("It was sent again since this was said: look at it anew.")
     settle_parked_slice(
         slice_id=decision.slice_id,
-        was_taken=False,
-        is_dropped=decision.answer == SliceAnswer.DROP,
+        answer=SliceAnswer(decision.answer),
         user_id=user_id,
         reason=decision.reason,
         now=now,

@@ -22,7 +22,7 @@ from portfolios.access import visible_breaks
 from rebalancer import tasks
 from rebalancer.access import get_slice_decision_for
 from rebalancer.domain.reconciliation import SliceAnswer
-from rebalancer.forms.reconciliation import TAKEN, ResolutionForm, SliceAnswerForm
+from rebalancer.forms.reconciliation import ANSWERS, ResolutionForm, SliceAnswerForm
 from rebalancer.operations import parked
 from rebalancer.operations.connections import get_broker_kind
 from rebalancer.operations.execution.deciding import resolve_parked_report, settle_parked_slice
@@ -61,13 +61,15 @@ def _render(request: HttpRequest, user: "User", *, status: int = 200) -> HttpRes
         "stop": find_look_only(user.firm_id),
         "page": page,
         "reports": pages.describe_reports(list(page), visible_accounts(user)),
-        "slices": pages.describe_slices(list(slices), user),
+        "slices": [
+            (line, [(answer, ANSWERS[answer]) for answer in parked.list_answers(line.slice)])
+            for line in pages.describe_slices(list(slices), user)
+        ],
         "may_settle": may_settle,
         "may_read_breaks": may_read_breaks,
         "open_break_count": visible_breaks(user).filter(closed_at__isnull=True).count()
         if may_read_breaks
         else None,
-        "slice_form": SliceAnswerForm(auto_id=False),
     }
     return render(request, "rebalancer/reconciliation.html", context, status=status)
 
@@ -101,19 +103,20 @@ def answer_slice(request: HttpRequest, slice_id: int) -> HttpResponse:
         return _refuse(request, Refused("Say what became of it, and how you know."))
     answer, reason = form.cleaned_data["answer"], form.cleaned_data["reason"]
     try:
-        if answer == TAKEN:
+        if answer is SliceAnswer.TAKEN:
             settle_parked_slice(
-                slice_id=row.pk, was_taken=True, user_id=user.pk, reason=reason, now=clock.now()
+                slice_id=row.pk, answer=answer, user_id=user.pk, reason=reason, now=clock.now()
             )
         else:
-            parked.ask_slice_answer(
-                slice_id=row.pk, answer=SliceAnswer(answer), user_id=user.pk, reason=reason
-            )
+            parked.ask_slice_answer(slice_id=row.pk, answer=answer, user_id=user.pk, reason=reason)
     except Refused as error:
         return _refuse(request, error)
     words = "The broker is asked about it from now on."
     messages.success(
-        request, words if answer == TAKEN else "Kept. A second person confirms before it counts."
+        request,
+        words
+        if answer is SliceAnswer.TAKEN
+        else "Kept. A second person confirms before it counts.",
     )
     return redirect("rebalancer:reconciliation")
 

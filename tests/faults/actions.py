@@ -16,8 +16,10 @@ from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus, ProposalStatus
 from rebalancer.domain.limits import SwitchScope
 from rebalancer.domain.plan import PlanRefused
+from rebalancer.domain.reconciliation import SliceAnswer
 from rebalancer.operations import approvals, cash, controls, limits
 from rebalancer.operations.execution import deciding
+from rebalancer.operations.execution.deciding import is_over_unrecorded
 from robo.common.errors import Conflict, NotAllowed, Refused
 from tests.faults import checks
 from tests.faults.firm import prepare_proposal
@@ -140,17 +142,17 @@ def cancel_order(schedule: Schedule) -> None:
 
 def settle(schedule: Schedule) -> None:
     """Say of a slice that waits for a person what became of it, once the time-out is over."""
-    row = (
-        models.Slice.objects.filter(block__firm_id=schedule.firm.pk, is_parked=True)
-        .order_by("pk")
-        .first()
-    )
+    parked = models.Slice.objects.filter(block__firm_id=schedule.firm.pk, is_parked=True)
+    # What is over and not yet told of in full is never given up: the market tells all in the end.
+    row = next((row for row in parked.order_by("pk") if not is_over_unrecorded(row)), None)
     if row is None:
         return
     schedule.broker.tick()
     deciding.settle_parked_slice(
         slice_id=row.pk,
-        was_taken=row.client_order_id in schedule.broker.orders,
+        answer=SliceAnswer.TAKEN
+        if row.client_order_id in schedule.broker.orders
+        else SliceAnswer.SEND,
         user_id=schedule.firm.operator.pk,
         reason="Their desk said so.",
         now=schedule.now,

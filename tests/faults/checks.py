@@ -195,8 +195,7 @@ def _find_stop(row: models.Slice) -> str:
             SwitchScope.FIRM: True,
             SwitchScope.BROKER: switch.broker == block.broker,
             SwitchScope.SECURITY: switch.security_id == block.security_id,
-            # A statement binds: one account's stop does not hold back what others share with it.
-            SwitchScope.ACCOUNT: members == {switch.account_id},
+            SwitchScope.ACCOUNT: switch.account_id in members,
         }
         if covers[SwitchScope(switch.scope)] and switch.set_at < row.lease_until - LEASE:
             return f"sent after {switch.scope} was stopped"

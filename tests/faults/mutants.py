@@ -80,9 +80,9 @@ MUTANTS = (
         (
             Edit(
                 f"{RUN}.sending",
-                "_find_stop",
-                'return words[0] if words and all(words) else ""',
-                'return ""',
+                "_is_stopped",
+                "return any(",
+                "return False and any(",
             ),
         ),
     ),

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from portfolios import models
+from portfolios.operations.corporate_actions import confirm_action
 from portfolios.tasks import apply_actions
 from tests.rebalancer.world import make_world
 
@@ -23,20 +24,29 @@ def record(world, *args, **options):
     call_command("record_action", *args, firm=world.firm.name, **options)
 
 
-def test_a_split_is_recorded_and_booked(world, capsys):
+def confirm_all(world):
+    for row in models.CorporateAction.objects.filter(status="RECORDED"):
+        confirm_action(action_id=row.pk, actor_id=world.admin.pk)
+
+
+def test_what_the_command_records_waits_for_a_person(world, capsys):
     world.add_account("10", lots=[("USTM", "12", "900", OLD)])
-    record(world, "USTM", "SPLIT", "2026-11-20", ratio="3:1", apply=True)
-    assert models.Holding.objects.get().quantity == 36
+    record(world, "USTM", "SPLIT", "2026-11-20", ratio="3:1")
     assert capsys.readouterr().out.splitlines() == [
-        "On record: USTM splits 3 for 1 on 20 Nov 2026",
-        "Booked: 1",
+        "On record: USTM splits 3 for 1 on 20 Nov 2026. It waits for a person to confirm it."
     ]
+    apply_actions()
+    assert models.Holding.objects.get().quantity == 12
+    confirm_all(world)
+    apply_actions()
+    assert models.Holding.objects.get().quantity == 36
 
 
 def test_the_beat_books_what_is_due(world):
     world.add_account("10", lots=[("USTM", "12", "900", OLD)])
     record(world, "USTM", "CASH_DIVIDEND", "2026-11-20", cash="0.5")
     record(world, "BOND", "SPLIT", "2026-11-23", ratio="2:1")
+    confirm_all(world)
     apply_actions()
     assert models.CashBalance.objects.get().amount == 16
     assert models.CorporateAction.objects.get(status="ANNOUNCED").kind == "SPLIT"

@@ -9,7 +9,7 @@ from accounts.domain.roles import Role
 from portfolios import models
 from portfolios.domain.kinds import BreakKind
 from portfolios.operations import books, breaks
-from portfolios.operations.corporate_actions import apply_actions
+from portfolios.operations.corporate_actions import apply_actions, confirm_action
 from portfolios.queries.books import check_books
 from tests.people import enter, make_client, make_user
 from tests.portfolios.test_books import OLD, open_account
@@ -75,6 +75,15 @@ def test_an_action_is_recorded_shown_and_withdrawn(client, world):
     assert "VTI splits 2 for 1 on 31 Dec 2024" in answer.content.decode()
     assert client.post(reverse(ACTIONS), split(world)).status_code == 422
     action = models.CorporateAction.objects.get()
+    # Whoever recorded it does not confirm it as well.
+    confirm = reverse("portfolios:action_confirm", args=[action.public_id])
+    assert "somebody else must confirm" in client.post(confirm, follow=True).content.decode()
+    assert confirm not in client.get(reverse(ACTIONS)).content.decode()
+    enter(client, make_user(world.firm, Role.SUPERVISOR))
+    assert confirm in client.get(reverse(ACTIONS)).content.decode()
+    assert "Confirmed:" in client.post(confirm, follow=True).content.decode()
+    assert "announced already" in client.post(confirm, follow=True).content.decode()
+    sign_in(client, world.admin)
     url = reverse("portfolios:action_withdraw", args=[action.public_id])
     assert "is withdrawn" in client.post(url, follow=True).content.decode()
     assert "withdrawn already" in client.post(url, follow=True).content.decode()
@@ -124,6 +133,8 @@ def test_an_action_that_could_not_be_booked_is_pointed_out(client, world):
             effective_date="2024-12-30",
         ),
     )  # fmt: skip
+    action = models.CorporateAction.objects.get()
+    confirm_action(action_id=action.pk, actor_id=make_user(world.firm, Role.SUPERVISOR).pk)
     models.Security.objects.filter(pk=world.bnd.pk).update(symbol="ZZZ")
     assert apply_actions(firm_id=world.firm.pk, on_date=TODAY) == 0
     assert "Waits for a person" in client.get(reverse(ACTIONS)).content.decode()

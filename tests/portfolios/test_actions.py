@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from accounts.domain.roles import Role
 from accounts.models import AuditEntry
@@ -17,6 +18,7 @@ from portfolios.operations.corporate_actions import (
     ActionDetails,
     ActionRefused,
     apply_actions,
+    confirm_action,
     record_action,
     withdraw_action,
 )
@@ -28,7 +30,7 @@ from portfolios.queries.breaks import list_frozen
 from portfolios.queries.corporate_actions import list_actions_since
 from portfolios.queries.prices import list_price_history
 from portfolios.queries.taxes import load_tax_standing
-from robo.common.errors import Conflict
+from robo.common.errors import Conflict, NotAllowed
 from tests import people
 from tests.market import make_price, make_security
 from tests.portfolios.test_books import OLD, cash_of, fill, open_account
@@ -44,16 +46,26 @@ def place():
     admin = people.make_user(people.make_firm(), Role.ADMIN)
     security = make_security(admin, "AAA")
     make_price(admin, "AAA", BEFORE, "100")
-    return SimpleNamespace(admin=admin, security=security, firm_id=admin.firm_id)
+    supervisor = people.make_user(admin.firm, Role.SUPERVISOR)
+    return SimpleNamespace(
+        admin=admin, supervisor=supervisor, security=security, firm_id=admin.firm_id
+    )
 
 
-def announce(place, kind, *, day=DAY, **terms):
+def record(place, kind, *, day=DAY, **terms):
     return record_action(
         firm_id=place.firm_id,
         details=ActionDetails(place.security.pk, kind, day, **terms),
         market_date=BEFORE,
         actor_id=place.admin.pk,
     )
+
+
+def announce(place, kind, **terms):
+    row = record(place, kind, **terms)
+    confirm_action(action_id=row.pk, actor_id=place.supervisor.pk)
+    row.refresh_from_db()
+    return row
 
 
 def split(place, new, old, day=DAY):
@@ -443,6 +455,32 @@ def test_an_action_is_recorded_once_and_of_ones_own_securities_only(place):
     with pytest.raises(ActionRefused, match="not on your list"):
         split(place, 2, 1)
     assert AuditEntry.objects.filter(action="portfolios.action.recorded").count() == 2
+
+
+def test_nobody_brings_an_action_about_alone(place):
+    account_id = open_account(place.admin, "0", [(place.security, "10", "1000")])
+    row = record(place, ActionKind.SPLIT, new_shares=2, old_shares=1)
+    assert apply(place) == 0
+    others = people.make_firm()
+    for actor, said in (
+        (place.admin, "You recorded this action"),
+        (people.make_user(place.admin.firm, Role.ADVISOR), "Only a supervisor or an admin"),
+        (people.make_user(others, Role.SUPERVISOR), "Only a supervisor or an admin"),
+    ):
+        with pytest.raises(NotAllowed, match=said):
+            confirm_action(action_id=row.pk, actor_id=actor.pk)
+    with pytest.raises(IntegrityError, match="action_by_two"), transaction.atomic():
+        models.CorporateAction.objects.filter(pk=row.pk).update(
+            status="ANNOUNCED", confirmed_by=place.admin, confirmed_at=Now()
+        )
+    # Half the price is a jump, as long as one person alone says why.
+    quote(place, DAY, "50")
+    assert models.RefusedPrice.objects.get().reason == "JUMP"
+    confirm_action(action_id=row.pk, actor_id=place.supervisor.pk)
+    with pytest.raises(Conflict, match="announced already"):
+        confirm_action(action_id=row.pk, actor_id=place.supervisor.pk)
+    assert apply(place) == 1
+    assert models.Holding.objects.get(account_id=account_id).quantity == 20
 
 
 def test_splits_are_booked_in_order(place):

@@ -11,12 +11,13 @@ from accounts.operations.wishes import record_wish
 from portfolios import models as facts
 from portfolios.domain.kinds import ActionKind, BreakKind
 from portfolios.operations import breaks
-from portfolios.operations.corporate_actions import ActionDetails, apply_actions, record_action
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.engine.book import NO_BUY, NO_SELL
 from rebalancer.operations import approvals, cycles
 from rebalancer.queries.books import load_book
+from tests.portfolios.actions import announce_action
 from tests.rebalancer.world import DAY, NOW, make_world
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +48,7 @@ def find_proposal():
 
 
 def announce(world, kind, terms):
-    record_action(
+    announce_action(
         firm_id=world.firm.pk,
         details=ActionDetails(world.security_ids["USTM"], kind, NEXT, **terms),
         market_date=DAY,
@@ -94,7 +95,7 @@ def test_an_action_between_decision_and_sending_lapses_the_approval(world, kind,
 
 
 def test_an_action_on_another_security_changes_nothing(world):
-    record_action(
+    announce_action(
         firm_id=world.firm.pk,
         details=ActionDetails(
             world.security_ids["USLC"], ActionKind.SPLIT, NEXT, new_shares=2, old_shares=1

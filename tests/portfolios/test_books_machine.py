@@ -30,12 +30,13 @@ from portfolios.domain.export import WRITERS
 from portfolios.domain.kinds import ActionKind, BreakKind, Side
 from portfolios.domain.money import QUANTITY_STEP, floor_to_step, round_money
 from portfolios.operations import books, breaks, dividends, rebuilding
-from portfolios.operations.corporate_actions import ActionDetails, apply_actions, record_action
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.operations.corrections import reverse_entry
 from portfolios.queries.books import check_books
 from portfolios.queries.ledger_export import get_symbols, iter_account_books
 from tests import people
 from tests.market import make_price, make_security
+from tests.portfolios.actions import announce_action
 from tests.portfolios.test_books import OLD, fill, open_account
 
 D = Decimal
@@ -220,7 +221,7 @@ class BooksMachine(RuleBasedStateMachine):
         self.shares[account] = Fraction(shares)
 
     def apply(self, details):
-        record_action(
+        announce_action(
             firm_id=self.admin.firm_id,
             details=details,
             market_date=self.day,

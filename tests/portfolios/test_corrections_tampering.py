@@ -11,11 +11,12 @@ from accounts.models import Account
 from portfolios import models
 from portfolios.domain.kinds import ActionKind, BreakKind, Side
 from portfolios.operations import books, breaks
-from portfolios.operations.corporate_actions import ActionDetails, apply_actions, record_action
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.operations.corrections import reverse_entry
 from portfolios.queries.books import check_books
 from tests import people
 from tests.market import make_security
+from tests.portfolios.actions import announce_action
 from tests.portfolios.test_books import fill, open_account
 from tests.portfolios.test_books_tampering import tamper
 
@@ -106,7 +107,7 @@ def ids(admin):
             reverse_entry(entry_id=e.pk, source=f"bust:{e.pk}", entry_date=NEXT, memo="Busted")
             for e in (sale, buy)
         ]
-    record_action(
+    announce_action(
         firm_id=admin.firm_id,
         details=ActionDetails(security.pk, ActionKind.SPLIT, NEXT, new_shares=2, old_shares=1),
         market_date=NEXT,

@@ -16,7 +16,7 @@ from accounts.models import Household
 from portfolios import models
 from portfolios.domain.kinds import ActionKind, BreakKind, Side
 from portfolios.operations import books, breaks, dividends
-from portfolios.operations.corporate_actions import ActionDetails, apply_actions, record_action
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.operations.corrections import reverse_entry
 from portfolios.queries.books import check_books
 from rebalancer.management import demo_firm
@@ -24,6 +24,7 @@ from rebalancer.management.demo_build import found_firm, let_things_happen
 from tests import people
 from tests.market import make_price, make_security
 from tests.portfolios import strangers
+from tests.portfolios.actions import announce_action
 from tests.portfolios.test_books import DAY, Clerk, fill, open_account
 
 pytestmark = pytest.mark.django_db
@@ -93,7 +94,7 @@ def test_every_kind_of_entry_passes(tmp_path):
         return books.book_fills(fills=[facts], currency="USD")[0]
 
     def announce(kind, security=plain, day=DAY, **terms):
-        record_action(
+        announce_action(
             firm_id=admin.firm_id,
             details=ActionDetails(security.pk, kind, day, **terms),
             market_date=DAY,

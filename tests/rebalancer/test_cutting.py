@@ -5,14 +5,19 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.domain.roles import Role
 from accounts.models import Firm
+from accounts.operations.consents import end_mandate
 from portfolios.models import Security
 from rebalancer import models
 from rebalancer.brokers.port import Abilities, BrokerStatus
 from rebalancer.domain.kinds import SliceStrategy
 from rebalancer.domain.lifecycle import OrderStatus
+from rebalancer.domain.limits import SwitchScope
 from rebalancer.domain.slicing import Market, Spreading, choose_strategy, measure_usual_volume
 from rebalancer.operations import orders
+from rebalancer.operations.controls import set_switch
+from tests import people
 from tests.rebalancer.controls_world import give_limits
 from tests.rebalancer.test_execution import prove, script
 from tests.rebalancer.world import NOW, make_world
@@ -105,6 +110,47 @@ def test_after_a_halt_what_is_overdue_goes_one_by_one(script):
     assert len(script.tickets) == 1 + 3
     names = [row.client_order_id for row in get_block(world).slices.order_by("number")[:4]]
     assert [ticket.client_order_id for ticket in script.tickets] == names
+
+
+def add_another(world):
+    world.add_account("1000", lots=[("USTM", "60", "2000", OLD), ("BOND", "10", "900", OLD)])
+
+
+def test_the_stop_of_one_account_ends_a_block_that_was_sent_in_part(script):
+    world = begin(real=True, before=add_another)
+    orders.submit_orders(now=MORNING)
+    [ticket] = script.tickets
+    script.say(ticket.client_order_id, "F", ticket.quantity, status=BrokerStatus.FILLED)
+    set_switch(
+        scope=SwitchScope.ACCOUNT,
+        user_id=people.make_user(world.firm, Role.SUPERVISOR).pk,
+        reason="The client called.",
+        account_id=world.accounts[0].pk,
+    )
+    later = MORNING + timedelta(hours=1)
+    orders.submit_orders(now=later)
+    orders.poll_broker(now=later)
+    assert len(script.tickets) == 1
+    block = get_block(world)
+    assert (block.status, block.shared_quantity) == (OrderStatus.CANCELLED, ticket.quantity)
+    sales = models.Order.objects.filter(block=block)
+    assert sum(order.filled_quantity for order in sales) == ticket.quantity
+    assert len(sales) == 2
+    assert all("may trade any more" in order.reason for order in sales)
+    prove(world)
+
+
+def test_a_mandate_that_ends_keeps_back_the_slices_that_wait(script):
+    world = begin(real=True)
+    orders.submit_orders(now=MORNING)
+    [account] = world.accounts
+    end_mandate(account_id=account.pk, user_id=world.admin.pk)
+    orders.submit_orders(now=MORNING + timedelta(hours=1))
+    # A new mandate approves nothing of before.
+    people.give_mandate(account)
+    orders.submit_orders(now=MORNING + timedelta(hours=2))
+    assert len(script.tickets) == 1
+    prove(world)
 
 
 def test_slices_of_a_simulated_day_are_due_at_once_in_order(script):

@@ -13,15 +13,18 @@ from accounts.models import AuditEntry
 from portfolios import models as facts
 from portfolios.operations import rebuilding
 from portfolios.operations.books import NotEnoughCash
+from portfolios.operations.breaks import Adjustment, close_break
 from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.brokers.port import BrokerOrder, BrokerStatus, Execution
 from rebalancer.domain.kinds import BrokerKind, ExecutionKind
 from rebalancer.domain.lifecycle import OrderStatus
-from rebalancer.operations import cash, orders
+from rebalancer.domain.reconciliation import SliceAnswer
+from rebalancer.operations import cash, custody, orders, parked
 from rebalancer.operations.execution import brokers, completing, deciding, reports
 from rebalancer.queries.pages.orders import describe_orders
 from rebalancer.queries.proof import check_orders
+from robo.common.errors import Conflict, Refused
 from tests import people
 from tests.rebalancer.scripted import ScriptedBroker
 from tests.rebalancer.world import DAY, NOW, make_world
@@ -371,11 +374,101 @@ def test_another_symbol_or_side_is_not_booked_and_freezes(script, lie):
     # A person finds out, and what we asked for is over; seen again it is no new incident.
     supervisor = people.make_user(world.firm, Role.SUPERVISOR)
     deciding.settle_parked_slice(
-        slice_id=sale.pk, was_taken=False, user_id=supervisor.pk, reason="Their error.", now=NOW
+        slice_id=sale.pk,
+        answer=SliceAnswer.DROP,
+        user_id=supervisor.pk,
+        reason="Their error.",
+        now=NOW,
     )
     orders.poll_broker(now=NOW)
     assert list_sales()[0].status == OrderStatus.REJECTED
     assert models.ParkedReport.objects.count() == facts.Break.objects.count() == 1
+    prove(world)
+
+
+def test_what_is_over_and_cannot_be_recorded_is_ended_by_two_people(script):
+    """The broker counts all of it, but for one execution that nobody could book."""
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", 2)
+    script.say(sale.client_order_id, "", sale.quantity - 2, status=BrokerStatus.FILLED)
+    orders.poll_broker(now=NOW)
+    orders.poll_broker(now=NOW)
+    sale.refresh_from_db()
+    assert (sale.status, sale.is_parked) == (OrderStatus.PARTIALLY_FILLED, True)
+    assert sale.reason.endswith("traded, and 2 can be recorded.")
+    one, two = (people.make_user(world.firm, Role.SUPERVISOR) for _ in range(2))
+    ask = {"slice_id": sale.pk, "user_id": one.pk, "reason": "Their desk will not mend it."}
+    # Neither was it never there, nor does it go again.
+    for answer in (SliceAnswer.SEND, SliceAnswer.DROP, SliceAnswer.TAKEN):
+        with pytest.raises(Refused, match="no answer"):
+            parked.ask_slice_answer(**ask, answer=answer)
+    decision = parked.ask_slice_answer(**ask, answer=SliceAnswer.END)
+    parked.confirm_slice_answer(decision_id=decision.pk, user_id=two.pk, now=NOW)
+    [order] = list_sales()
+    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELLED, 2)
+    assert len(script.tickets) == 1
+    # The plan goes on with the cash that there is, and the rest is for the reconciliation to find.
+    orders.poll_broker(now=NOW)
+    assert {ticket.side for ticket in script.tickets[1:]} <= {"BUY"}
+    assert not custody.list_busy_accounts([order.account_id]) or script.tickets[1:]
+    prove(world)
+
+
+def test_an_order_that_lags_behind_is_not_ended_by_people(script):
+    world = start(80)
+    sale = get_sale(world)
+    script.say(sale.client_order_id, "F1", 2, total=sale.quantity)
+    orders.poll_broker(now=NOW)
+    orders.poll_broker(now=NOW)
+    sale.refresh_from_db()
+    assert not sale.is_parked  # the broker does not say that it is over
+    script.end(sale.client_order_id, BrokerStatus.CANCELLED)
+    for _ in range(2):
+        orders.poll_broker(now=NOW)
+    sale.refresh_from_db()
+    assert sale.is_parked
+    one, two = (people.make_user(world.firm, Role.SUPERVISOR) for _ in range(2))
+    decision = parked.ask_slice_answer(
+        slice_id=sale.pk, user_id=one.pk, reason="Nothing comes.", answer=SliceAnswer.END
+    )
+    # It comes after all, before the second person has spoken.
+    script.say(sale.client_order_id, "F2", sale.quantity - 2, total=sale.quantity)
+    with pytest.raises(Conflict, match="no longer waits"):
+        parked.confirm_slice_answer(decision_id=decision.pk, user_id=two.pk, now=NOW)
+    orders.poll_broker(now=NOW)
+    assert list_sales()[0].status == OrderStatus.FILLED
+    prove(world)
+
+
+def test_a_surplus_that_was_settled_is_not_counted_again(script):
+    world = start(80)
+    sale = get_sale(world)
+    [order] = list_sales()
+    name = sale.client_order_id
+    script.say(name, "F1", sale.quantity + 3, status=BrokerStatus.FILLED)
+    orders.poll_broker(now=NOW)
+    row = facts.Break.objects.get()
+    assert (row.kind, row.their_quantity - row.our_quantity) == ("OVERFILL", -3)
+    supervisor = people.make_user(world.firm, Role.SUPERVISOR)
+    close_break(
+        break_id=row.pk,
+        user_id=supervisor.pk,
+        note="As the broker says.",
+        now=NOW,
+        adjustment=Adjustment(DAY),
+    )
+    # Another price for the same shares moves cash only.
+    script.say(name, "C1", sale.quantity + 3, "101", kind=CORRECTION, refers_to="F1")
+    orders.review_orders(now=NOW)
+    assert not facts.Break.objects.filter(closed_at__isnull=True).exists()
+    # The surplus is taken back: now what was adjusted is too much.
+    script.say(name, "B1", 3, "101", kind=BUST, refers_to="F1")
+    orders.review_orders(now=NOW)
+    row = facts.Break.objects.get(closed_at__isnull=True)
+    assert row.their_quantity - row.our_quantity == 3
+    order.refresh_from_db()
+    assert order.filled_quantity == order.quantity
     prove(world)
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from accounts.domain.roles import Role
 from accounts.models import Firm
+from accounts.operations.consents import end_mandate
 from portfolios.domain.kinds import BreakKind
 from portfolios.operations.breaks import Adjustment, close_break, open_break
 from rebalancer import models
@@ -21,6 +22,7 @@ from rebalancer.brokers.port import (
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.limits import SwitchScope
+from rebalancer.domain.reconciliation import SliceAnswer
 from rebalancer.operations import orders
 from rebalancer.operations.controls import ask_to_clear, clear_switch, set_switch
 from rebalancer.operations.execution import (
@@ -139,15 +141,15 @@ def test_what_a_broker_would_take_twice_waits_for_a_person(script):
     assert "a person must say" in sale.reason
     settle = {"slice_id": sale.pk, "reason": "Asked their desk.", "now": NOW}
     with pytest.raises(NotAllowed):
-        deciding.settle_parked_slice(**settle, was_taken=False, user_id=world.advisor.pk)
+        deciding.settle_parked_slice(**settle, answer=SliceAnswer.SEND, user_id=world.advisor.pk)
     operator = people.make_user(world.firm, Role.OPERATOR)
     with pytest.raises(Refused, match="how you know"):
         deciding.settle_parked_slice(
-            **settle | {"reason": " "}, was_taken=False, user_id=operator.pk
+            **settle | {"reason": " "}, answer=SliceAnswer.SEND, user_id=operator.pk
         )
-    deciding.settle_parked_slice(**settle, was_taken=False, user_id=operator.pk)
+    deciding.settle_parked_slice(**settle, answer=SliceAnswer.SEND, user_id=operator.pk)
     with pytest.raises(Conflict):
-        deciding.settle_parked_slice(**settle, was_taken=False, user_id=operator.pk)
+        deciding.settle_parked_slice(**settle, answer=SliceAnswer.SEND, user_id=operator.pk)
     orders.submit_orders(now=NOW)
     assert [ticket.client_order_id for ticket in script.tickets] == [sale.client_order_id]
     prove(world)
@@ -165,7 +167,7 @@ def test_a_person_does_not_overrule_the_brokers_own_list(script):
     supervisor = people.make_user(world.firm, Role.SUPERVISOR)
     with pytest.raises(Conflict, match="names this order"):
         deciding.settle_parked_slice(
-            slice_id=sale.pk, was_taken=False, user_id=supervisor.pk, reason="No.", now=NOW
+            slice_id=sale.pk, answer=SliceAnswer.SEND, user_id=supervisor.pk, reason="No.", now=NOW
         )
     script.get_orders = get_orders
     sale.refresh_from_db()
@@ -183,7 +185,11 @@ def test_said_to_be_taken_it_is_asked_about_again(script):
     sale = get_sale(world)
     supervisor = people.make_user(world.firm, Role.SUPERVISOR)
     deciding.settle_parked_slice(
-        slice_id=sale.pk, was_taken=True, user_id=supervisor.pk, reason="On their screen.", now=NOW
+        slice_id=sale.pk,
+        answer=SliceAnswer.TAKEN,
+        user_id=supervisor.pk,
+        reason="On their screen.",
+        now=NOW,
     )
     orders.submit_orders(now=NOW)
     sale.refresh_from_db()
@@ -330,6 +336,16 @@ def test_the_stop_of_one_account_takes_it_out_of_a_block_that_was_not_sent(scrip
     clear(world, switch)
     orders.submit_orders(now=NOW)
     assert len(script.tickets) == 2
+    prove(world)
+
+
+def test_a_mandate_that_ends_takes_its_account_out_of_a_block_that_waits(script):
+    world = form(80, 120)
+    end_mandate(account_id=world.accounts[0].pk, user_id=world.admin.pk)
+    for minute in (5, 6):
+        orders.submit_orders(now=NOW + timedelta(minutes=minute))
+    [ticket] = script.tickets
+    assert ticket.account_number == str(world.accounts[1].public_id)
     prove(world)
 
 

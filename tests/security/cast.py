@@ -21,11 +21,12 @@ from accounts.operations.wishes import record_wish
 from portfolios.domain.kinds import ActionKind, BreakKind
 from portfolios.models import ModelVersion, RefusedPrice
 from portfolios.operations.breaks import close_break, open_break
-from portfolios.operations.corporate_actions import ActionDetails, record_action
+from portfolios.operations.corporate_actions import ActionDetails
 from rebalancer.models import CycleRun, ParkedReport, ReconciliationRun
 from robo.common.row_security import FIRM_COLUMN, find_condition, read_tables
 from tests import people
 from tests.api.cast import HEAVY, Cast, make_cast
+from tests.portfolios.actions import announce_action
 from tests.rebalancer.world import NOW
 
 CANARY_B, CANARY_C = "CANARY-B", "CANARY-C"
@@ -158,7 +159,7 @@ def _furnish(cast: Cast) -> dict[str, Any]:
 def _put_on_record(cast: Cast) -> tuple[uuid.UUID, uuid.UUID]:
     """Record a corporate action of next year, and a settled break: neither stops trading."""
     holding = cast.account.holdings.first()
-    action = record_action(
+    action = announce_action(
         firm_id=cast.world.firm.pk,
         details=ActionDetails(
             holding.security_id,

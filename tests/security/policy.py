@@ -131,6 +131,7 @@ FACT_ROUTES = {
     "portfolios:security_edit": rule("security", get=ADMIN, post=ADMIN),
     "portfolios:actions": rule(get=RULE_READERS, post=ADMIN),
     "portfolios:action_withdraw": rule("action", post=ADMIN),
+    "portfolios:action_confirm": rule("action", post=SUPERVISOR | ADMIN),
     "portfolios:breaks": rule(get=EVERY_ADVISOR | SUPERVISOR | OPERATORS),
     "portfolios:break": rule(
         "break", get=ADVISORS | SUPERVISOR | GRANTED, post=ADVISORS | SUPERVISOR

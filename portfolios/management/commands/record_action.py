@@ -1,4 +1,4 @@
-"""Put a corporate action on record; it is booked to every account when its day comes."""
+"""Put a corporate action on record; once somebody has confirmed it, it is booked on its day."""
 
 import re
 from datetime import date
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.queries.people import get_service_user
 from portfolios.domain.kinds import ActionKind
 from portfolios.management.choosing import choose_firm
-from portfolios.operations.corporate_actions import ActionDetails, apply_actions, record_action
+from portfolios.operations.corporate_actions import ActionDetails, record_action
 from portfolios.queries.books import get_today
 from portfolios.queries.corporate_actions import describe_in_words
 from portfolios.queries.prices import get_security_ids
@@ -31,7 +31,6 @@ class Command(BaseCommand):
         parser.add_argument("--cash", help="per share, of a dividend or a merger")
         parser.add_argument("--pay-date", type=date.fromisoformat, help="of a dividend")
         parser.add_argument("--source", default="", help="where it was read")
-        parser.add_argument("--apply", action="store_true", help="book whatever is due at once")
         parser.add_argument("--firm", help="name of the firm; not needed where there is one")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,10 +61,9 @@ class Command(BaseCommand):
             )
         except Refused as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"On record: {describe_in_words(row)}")
-        if options["apply"]:
-            count = apply_actions(firm_id=firm.pk, on_date=today)
-            self.stdout.write(f"Booked: {count}")
+        self.stdout.write(
+            f"On record: {describe_in_words(row)}. It waits for a person to confirm it."
+        )
 
 
 def _read_ratio(text: str | None) -> tuple[int | None, int | None]:

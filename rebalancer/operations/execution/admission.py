@@ -11,7 +11,7 @@ from django.db.models import F
 
 from portfolios.domain.kinds import Side
 from portfolios.domain.money import QUANTITY_STEP, ZERO, floor_to_step
-from portfolios.queries.corporate_actions import load_actions
+from portfolios.queries.corporate_actions import SAID, load_actions
 from rebalancer import models
 from rebalancer.brokers.port import Abilities
 from rebalancer.domain.execution import measure_fill_price, round_to_tick
@@ -50,7 +50,8 @@ def drop_lapsed(
     now: datetime,
 ) -> list[models.Order]:
     """Cancel what waits of plans that are no longer what was approved."""
-    actions = load_actions(security_ids=sorted({order.security_id for order in orders}))
+    security_ids = sorted({order.security_id for order in orders})
+    actions = load_actions(security_ids=security_ids, statuses=SAID)
     lotless = _find_lotless(orders)
     lapsed: dict[int, str] = {}
     for order in orders:

@@ -28,7 +28,7 @@ BATCH_SLICES = 200
 REVIEW_WINDOW = timedelta(days=2)
 # Waiting for a person; or over, and yet not level with what the broker counts.
 _IS_DOUBTFUL = Q(status=OrderStatus.SUBMITTING, is_parked=True) | (
-    Q(submitted_at__isnull=False) & ~Q(broker_quantity=F("filled_quantity"))
+    Q(submitted_at__isnull=False, is_written_off=False) & ~Q(broker_quantity=F("filled_quantity"))
 )
 WORKING = Q(status__in=[OrderStatus.SUBMITTED, OrderStatus.PARTIALLY_FILLED])
 

@@ -7,14 +7,16 @@ from datetime import date
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Sum
 
 from portfolios.domain.kinds import BreakKind, Side
 from portfolios.domain.money import ZERO, round_price
 from portfolios.operations import books
 from portfolios.operations.corrections import reverse_entry
+from portfolios.queries.breaks import sum_adjusted
 from rebalancer import models
 from rebalancer.domain.blocks import Share, name_fill, share_surplus, take_lots
-from rebalancer.operations.execution.incidents import freeze_order
+from rebalancer.operations.execution.incidents import freeze_order, name_break
 
 logger = logging.getLogger(__name__)
 
@@ -113,18 +115,35 @@ def _book_again(
 
 def _open_break(change: Change, words: str, *, kind: BreakKind) -> None:
     """Say what our books lack by the broker's word, in shares and in cash."""
-    order, standing = change.order, change.standing
-    logger.error("order %s cannot be booked: %s", order.client_order_id, words)
-    sign = 1 if order.side == Side.BUY else -1
-    shares = change.share.quantity - (standing.quantity if standing else ZERO)
-    cash = change.share.amount - (standing.amount if standing else ZERO)
-    missing: dict[str, Decimal] = {"shares": sign * shares, "cash": -sign * cash}
+    logger.error("order %s cannot be booked: %s", change.order.client_order_id, words)
+    missing = _measure_missing(
+        change.order, shares=change.share.quantity, amount=change.share.amount
+    )
     freeze_order(
-        order,
+        change.order,
         kind=kind,
         note=f"The broker's report cannot be booked: {words}",
         missing={name: value for name, value in missing.items() if value or name == "shares"},
     )
+
+
+def _measure_missing(
+    order: models.Order, *, shares: Decimal, amount: Decimal
+) -> dict[str, Decimal]:
+    """Return what the books lack of what an order came to, less what was adjusted for it so far.
+
+    Counted from what is booked rather than from the last report, which may not be in the books.
+    """
+    booked = models.Fill.objects.filter(order=order, entry__isnull=False).aggregate(
+        shares=Sum("quantity", default=ZERO), amount=Sum("amount", default=ZERO)
+    )
+    sign = 1 if order.side == Side.BUY else -1
+    lacking = {
+        "shares": sign * (shares - booked["shares"]),
+        "cash": -sign * (amount - booked["amount"]),
+    }
+    added = sum_adjusted([name_break(order, name) for name in lacking])
+    return {name: value - added[name_break(order, name)] for name, value in lacking.items()}
 
 
 def _describe(
@@ -165,21 +184,32 @@ def _build_fill(
 
 
 def freeze_surplus(block: models.Block, orders: Sequence[models.Order]) -> None:
-    """Open breaks where the broker filled more than everybody ordered.
+    """Open breaks where the broker filled more than everybody ordered, or no longer did.
 
     Nobody's books take more than was approved: the surplus is a difference with the broker, in the
-    accounts that it would fall to, and a person settles it.
+    accounts that it would fall to, and a person settles it, once.
     """
     parts = share_surplus(
         ordered=[order.quantity for order in orders],
         share_step=block.security.share_step,
         filled=block.filled_quantity,
     )
+    if not any(parts) and block.allocation_number < 2:  # as nearly always
+        return
+    added = sum_adjusted([name_break(order, "shares") for order in orders])
     for order, surplus in zip(orders, parts, strict=True):
-        if surplus:
+        if not surplus and not added[name_break(order, "shares")]:
+            continue
+        missing = _measure_missing(
+            order, shares=order.filled_quantity + surplus, amount=order.filled_amount
+        )["shares"]
+        if missing:
             freeze_order(
                 order,
                 kind=BreakKind.OVERFILL,
-                note=f"The broker filled {surplus.normalize():f} more than was ordered.",
-                missing={"shares": surplus if order.side == Side.BUY else -surplus},
+                note=(
+                    f"The broker filled {block.filled_quantity.normalize():f} of "
+                    f"{block.quantity.normalize():f} that were ordered."
+                ),
+                missing={"shares": missing},
             )

@@ -17,6 +17,7 @@ from rebalancer.domain.lifecycle import (
     OrderStatus,
     advance_slice,
 )
+from rebalancer.domain.reconciliation import SliceAnswer
 from rebalancer.operations.execution.allocation import allocate_blocks
 from rebalancer.operations.execution.asking import REVIEW_WINDOW
 from rebalancer.operations.execution.brokers import reach_broker
@@ -28,6 +29,18 @@ from robo.common.errors import Conflict, NotAllowed, Refused
 
 MAY_CANCEL = (Role.ADVISOR, Role.SUPERVISOR)
 MAY_SETTLE = (Role.SUPERVISOR, Role.OPERATOR)
+SAID = {
+    SliceAnswer.TAKEN: "Said that the broker took an order",
+    SliceAnswer.SEND: "Said that the broker never took an order",
+    SliceAnswer.DROP: "Said that the broker never took an order",
+    SliceAnswer.END: "Ended an order with what is on record of it",
+}
+EVENTS = {
+    SliceAnswer.TAKEN: OrderEvent.ACKNOWLEDGE,
+    SliceAnswer.SEND: OrderEvent.RELEASE,
+    SliceAnswer.DROP: OrderEvent.CANCEL,
+    SliceAnswer.END: OrderEvent.CANCEL,
+}
 ENDINGS = {
     OrderEvent.REJECT: "The broker made something else of it.",
     OrderEvent.CANCEL: "The broker never had it, and it was not to go any more.",
@@ -102,23 +115,22 @@ def _cancel_waiting(order_id: int, user_id: int, reason: str, now: datetime) -> 
 def settle_parked_slice(
     *,
     slice_id: int,
-    was_taken: bool,
+    answer: SliceAnswer,
     user_id: int,
     reason: str,
     now: datetime,
-    is_dropped: bool = False,
     decision_id: int | None = None,
 ) -> None:
-    """Take a person's word on whether the broker took a slice that waits for one.
+    """Take people's word on a slice that waits for it, once the broker's own list was read again.
 
-    Taken: it is asked about from then on. Not taken: it is sent again (or `is_dropped`: not any
-    more), but not before the broker's own list of orders was read and does not name it. Where the
-    list names it as something else (another symbol, another side), what we asked for is rejected.
+    Where the list names what was said to be unknown there as something else (another symbol,
+    another side), what we asked for is rejected. What the broker counts of an ended one beyond our
+    record, the reconciliation finds.
     Pages ask two people, by `parked.ask_slice_answer`; `decision_id` is what they decided.
 
     :raises NotAllowed: for everybody but the firm's supervisors and operators.
     :raises Refused: when no reason is given, or the broker cannot be asked.
-    :raises Conflict: when it is not parked (any more), or the broker's list does name it.
+    :raises Conflict: when it is not parked (any more), or the broker's list says otherwise.
     """
     if not reason.strip():
         raise Refused("Say how you know, in a few words.")
@@ -134,15 +146,13 @@ def settle_parked_slice(
     ours = {told.client_order_id: told for told in listed}.get(row.client_order_id)
     if ours is not None:
         record_answers({row.client_order_id: ours}, broker=kind, now=now)
+    event = EVENTS[answer]
+    if ours is not None and answer in (SliceAnswer.SEND, SliceAnswer.DROP):
         row.refresh_from_db()
-        if not was_taken and not row.is_parked:
+        if not row.is_parked or is_over_unrecorded(row):
             raise Conflict("The broker's own list names this order: it was taken.")
-    event = OrderEvent.CANCEL if is_dropped else OrderEvent.RELEASE
-    if ours is not None:
         event = OrderEvent.REJECT
-    if was_taken:
-        event = OrderEvent.ACKNOWLEDGE
-    _settle(slice_id, event, user_id, reason, now, decision_id)
+    _settle(slice_id, answer, event, user_id, reason, now, decision_id)
 
 
 def _check_may_settle(user_id: int, row: models.Slice) -> None:
@@ -154,6 +164,7 @@ def _check_may_settle(user_id: int, row: models.Slice) -> None:
 @transaction.atomic(durable=True)
 def _settle(
     slice_id: int,
+    answer: SliceAnswer,
     event: OrderEvent,
     user_id: int,
     reason: str,
@@ -164,10 +175,11 @@ def _settle(
         models.Slice.objects.select_for_update(of=["self"]).select_related("block").get(pk=slice_id)
     )
     _check_may_settle(user_id, row)
-    was_taken = event is OrderEvent.ACKNOWLEDGE
-    if row.is_parked:
+    if row.is_parked and answer is SliceAnswer.END:
+        _write_off(row, reason, now)
+    elif row.is_parked:
         _move_parked(row, event, now)
-    elif not was_taken:
+    elif answer is not SliceAnswer.TAKEN:
         raise Conflict("This order no longer waits for anybody's word.")
     if decision_id is not None:
         decision = models.SliceDecision.objects.select_for_update().get(pk=decision_id)
@@ -180,9 +192,24 @@ def _settle(
         actor_id=user_id,
         action="rebalancer.slice.settled",
         object_id=row.client_order_id,
-        summary=f"Said that the broker {'took' if was_taken else 'never took'} an order",
+        summary=SAID[answer],
         detail={"reason": reason, "event": event.value, "decision": decision_id},
     )
+
+
+def _write_off(row: models.Slice, reason: str, now: datetime) -> None:
+    """End a slice with what is on record of it, though the broker counts something else."""
+    if not is_over_unrecorded(row):
+        raise Conflict("The broker does not say that this order is over: cancel it first.")
+    row.status = advance_slice(row.status, OrderEvent.CANCEL)
+    row.is_parked, row.is_written_off, row.lease_until, row.closed_at = False, True, None, now
+    row.reason = f"{row.reason} Ended as recorded: {reason}"[:300]
+    row.save()
+
+
+def is_over_unrecorded(row: models.Slice) -> bool:
+    """Return whether a parked slice is over at the broker, and we could not record all of it."""
+    return row.submitted_at is not None and row.broker_quantity != row.filled_quantity
 
 
 def _move_parked(row: models.Slice, event: OrderEvent, now: datetime) -> None:

@@ -113,6 +113,7 @@ def _follow_status(sitting: Sitting, row: models.Slice, answer: BrokerOrder) -> 
     if not sitting.by_slice[row.pk] <= told:
         return  # An old answer: more has happened since.
     row.broker_order_id = (answer.broker_order_id or row.broker_order_id)[:80]
+    was_told = row.broker_quantity == answer.filled_quantity
     row.broker_quantity = answer.filled_quantity
     row.submitted_at = row.submitted_at or sitting.now
     row.lease_until, row.is_parked = None, False
@@ -128,10 +129,21 @@ def _follow_status(sitting: Sitting, row: models.Slice, answer: BrokerOrder) -> 
         row.status = follow_late(row.status, is_full=is_full)
     elif is_level and (is_full or answer.status in ENDS):
         _close(row, answer, sitting.now, is_full=is_full)
-    elif row.filled_quantity:
-        row.status = advance_slice(row.status, OrderEvent.FILL_PART)
-    elif row.status in (OrderStatus.NEW, OrderStatus.SUBMITTING):
-        row.status = advance_slice(row.status, OrderEvent.ACKNOWLEDGE)
+    else:
+        if row.filled_quantity:
+            row.status = advance_slice(row.status, OrderEvent.FILL_PART)
+        elif row.status in (OrderStatus.NEW, OrderStatus.SUBMITTING):
+            row.status = advance_slice(row.status, OrderEvent.ACKNOWLEDGE)
+        # Over, and told so before: if nothing more comes, only people can say what it came to.
+        row.is_parked = was_told and not is_level and answer.status in ENDS
+        row.reason = _word_gap(row, answer) if row.is_parked else ""
+
+
+def _word_gap(row: models.Slice, answer: BrokerOrder) -> str:
+    return (
+        f"The broker says it is over with {answer.filled_quantity.normalize():f} traded, and "
+        f"{row.filled_quantity.normalize():f} can be recorded."
+    )
 
 
 def _close(row: models.Slice, answer: BrokerOrder, now: datetime, *, is_full: bool) -> None:

@@ -9,7 +9,7 @@ Leases count by the database's clock, which all workers share.
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,16 +25,19 @@ from rebalancer.domain.execution import measure_daily_volatility
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations import gate
+from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.brokers import name_account, reach_broker
 from rebalancer.operations.execution.dissolving import dissolve_blocks
 from rebalancer.operations.execution.facts import Session, load_sessions
 from rebalancer.operations.execution.reports import record_answers
+from rebalancer.operations.execution.sessions import end_blocks
 
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS_MAX = 30
 LEASE = timedelta(seconds=2 * CALL_SECONDS_MAX)
 BATCH_SLICES = 50
+PARTED = "Not all of its accounts may trade any more: what was traded until then is shared out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class Sending:
 @dataclass(frozen=True, slots=True)
 class _Claim:
     going: list[Sending]
-    # Blocks to be taken apart: some of their accounts are stopped, and nothing was sent yet.
+    # Blocks of which only some accounts may trade any more: taken apart where nothing was sent
+    # yet, ended where something was.
     apart: list[int]
+    ended: list[int]
     last: int | None
 
 
@@ -66,6 +71,8 @@ def send_slices(*, now: datetime) -> int:
         after = claim.last
         if claim.apart:
             dissolve_blocks(claim.apart, now=now)
+        if claim.ended:
+            end_blocks(claim.ended, now=now, reason=PARTED)
         for kind, answers in _send_batch(claim.going, brokers).items():
             record_answers(answers, broker=kind, now=now)
             answered += len(answers)
@@ -110,7 +117,7 @@ def _renew_lease(item: Sending) -> bool:
     account_ids = models.Order.objects.filter(block_id=row.block_id).values_list(
         "account_id", flat=True
     )
-    if row.block.stop_reason or _find_stop(switches, row.block, list(account_ids)):
+    if row.block.stop_reason or _is_stopped(switches, row.block, account_ids):
         _release(item)
         return False
     mine = models.Slice.objects.filter(
@@ -154,7 +161,7 @@ def _claim(*, after: int, now: datetime) -> _Claim:
         .order_by("pk")[:BATCH_SLICES]
     )
     if not rows:
-        return _Claim([], [], None)
+        return _Claim([], [], [], None)
     sessions = load_sessions({row.block.firm_id for row in rows}, now)
     halts = get_halt_reasons(security_ids={row.block.security_id for row in rows}, now=now)
     open_now = [
@@ -164,7 +171,7 @@ def _claim(*, after: int, now: datetime) -> _Claim:
         and row.block.session_date == sessions[row.block.firm_id].session_date
         and row.block.security_id not in halts
     ]
-    free, apart = _drop_stopped(_take_turns(open_now, sessions))
+    free, apart, ended = _drop_stopped(_take_turns(open_now, sessions), now)
     going = _take_rate(free, now)
     for row in going:
         row.status = advance_slice(row.status, OrderEvent.CLAIM)
@@ -172,7 +179,7 @@ def _claim(*, after: int, now: datetime) -> _Claim:
     models.Slice.objects.bulk_update(going, ["status", "attempt_count"])
     models.Slice.objects.filter(pk__in=[row.pk for row in going]).update(lease_until=Now() + LEASE)
     accounts = _name_accounts(going)
-    return _Claim([_build_sending(row, accounts) for row in going], apart, rows[-1].pk)
+    return _Claim([_build_sending(row, accounts) for row in going], apart, ended, rows[-1].pk)
 
 
 def _take_turns(
@@ -191,50 +198,69 @@ def _take_turns(
     return going
 
 
-def _drop_stopped(rows: Sequence[models.Slice]) -> tuple[list[models.Slice], list[int]]:
-    """Return the slices that no switch stops, and the blocks that are stopped in part only.
+def _drop_stopped(
+    rows: Sequence[models.Slice], now: datetime
+) -> tuple[list[models.Slice], list[int], list[int]]:
+    """Return the slices whose accounts may all trade, and the blocks where only some may.
 
-    Where part of such a block is at the broker already the statement binds: it goes on.
+    First those of which nothing was sent, then those of which something was: there the statement
+    binds, so that the block has to end for all. Where no account may trade, a block waits.
     """
     if not rows:
-        return [], []
+        return [], [], []
     switches = gate.hold_switches(firm_ids={row.block.firm_id for row in rows})
     members = _list_members(rows)
+    unwished = _find_unwished(rows, now)
     going, parted = [], []
     for row in rows:
         stopped = sum(
-            bool(_find_stop(switches, row.block, [account_id]))
-            for account_id in members[row.block_id]
+            order_id in unwished or _is_stopped(switches, row.block, [account_id])
+            for order_id, account_id in members[row.block_id]
         )
         if not stopped:
             going.append(row)
         elif stopped < len(members[row.block_id]):
-            parted.append(row)
-    bound = set(
-        models.Slice.objects.filter(
-            block_id__in=[row.block_id for row in parted], attempt_count__gt=0
-        ).values_list("block_id", flat=True)
+            parted.append(row.block_id)
+    begun = set(
+        models.Slice.objects.filter(block_id__in=parted, attempt_count__gt=0).values_list(
+            "block_id", flat=True
+        )
     )
-    going += [row for row in parted if row.block_id in bound]
-    return going, sorted({row.block_id for row in parted} - bound)
+    return going, sorted(set(parted) - begun), sorted(begun)
 
 
-def _list_members(rows: Sequence[models.Slice]) -> Mapping[int, list[int]]:
-    members: dict[int, list[int]] = defaultdict(list)
-    for block_id, account_id in models.Order.objects.filter(
+def _list_members(rows: Sequence[models.Slice]) -> Mapping[int, list[tuple[int, int]]]:
+    """Return the orders of each slice's block, with their accounts."""
+    members: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for block_id, order_id, account_id in models.Order.objects.filter(
         block_id__in={row.block_id for row in rows}
-    ).values_list("block_id", "account_id"):
-        members[block_id].append(account_id)
+    ).values_list("block_id", "id", "account_id"):
+        members[block_id].append((order_id, account_id))
     return members
 
 
-def _find_stop(switches: gate.Switches, block: models.Block, account_ids: Sequence[int]) -> str:
-    """Return why none of these accounts may trade, empty when at least one may."""
-    words = [
+def _find_unwished(rows: Sequence[models.Slice], now: datetime) -> set[int]:
+    """Return the orders that their clients' word no longer covers, of blocks formed a while ago.
+
+    It was asked for when a block was formed: a first slice that goes at once needs no more.
+    """
+    older = {row.block_id for row in rows if row.number > 1 or row.due_at < now - LEASE}
+    if not older:
+        return set()
+    orders = dict(models.Order.objects.filter(block_id__in=older).values_list("pk", "proposal_id"))
+    proposals = models.Proposal.objects.filter(pk__in=set(orders.values())).only(
+        "account", "content_hash", "created_at", "value", "turnover_amount"
+    )
+    missing = find_missing(list(proposals), now=now)
+    return {order_id for order_id, proposal_id in orders.items() if missing[proposal_id]}
+
+
+def _is_stopped(switches: gate.Switches, block: models.Block, account_ids: Iterable[int]) -> bool:
+    """Return whether a switch stops any of these accounts from trading a block."""
+    return any(
         switches.find_stop(block.firm_id, account_id, block.security_id, block.broker)
         for account_id in account_ids
-    ]
-    return words[0] if words and all(words) else ""
+    )
 
 
 def _take_rate(rows: Sequence[models.Slice], now: datetime) -> list[models.Slice]:

@@ -16,6 +16,7 @@ from rebalancer.domain.lifecycle import OPEN_ORDER, OrderEvent, OrderStatus, adv
 from rebalancer.operations.execution.asking import WORKING, ask
 from rebalancer.operations.execution.brokers import group_by_broker, reach_broker
 from rebalancer.operations.execution.facts import is_over
+from rebalancer.operations.trail import audit_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,21 @@ def close_sessions(*, now: datetime) -> int:
         for block in blocks:
             if block.stop_reason and block.pk not in over:
                 stop_blocks([block.pk], now=now, event=OrderEvent.CANCEL, reason=block.stop_reason)
+
+
+def end_blocks(block_ids: Sequence[int], *, now: datetime, reason: str) -> None:
+    """End blocks for a reason of ours: kept first, so that whatever dies nothing more is sent."""
+    with transaction.atomic(durable=True):
+        blocks = list(
+            models.Block.objects.select_for_update()
+            .filter(pk__in=block_ids, status__in=OPEN_ORDER, stop_reason="")
+            .order_by("pk")
+        )
+        for block in blocks:
+            block.stop_reason = reason
+        models.Block.objects.bulk_update(blocks, ["stop_reason"])
+        audit_blocks([(block, reason, {}) for block in blocks], event="stopped")
+    stop_blocks(block_ids, now=now, event=OrderEvent.CANCEL, reason=reason)
 
 
 def stop_blocks(block_ids: Sequence[int], *, now: datetime, event: OrderEvent, reason: str) -> None:

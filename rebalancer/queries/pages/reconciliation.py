@@ -36,7 +36,7 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class SliceLine:
-    """An order whose outcome nobody knows, and what somebody has said of it."""
+    """An order that waits for people's word, and what somebody has said of it."""
 
     slice: models.Slice
     said: models.SliceDecision | None
@@ -82,7 +82,7 @@ def describe_reports(
 
 
 def parked_slices(firm_id: int) -> QuerySet[models.Slice]:
-    """Return the firm's orders of which nobody knows whether the broker has them."""
+    """Return the firm's orders of which only people can say what became of them."""
     open_decisions = models.SliceDecision.objects.filter(
         confirmed_at__isnull=True, is_withdrawn=False
     ).select_related("asked_by")
