@@ -231,8 +231,8 @@ class WorkerProcess:
 
 
 @pytest.fixture
-def celery_worker_process(transactional_db: None, tmp_path: Path) -> Iterator[WorkerProcess]:
-    """Give a running worker on an empty queue; data must be committed for it to be seen."""
+def celery_worker_to_start(transactional_db: None, tmp_path: Path) -> Iterator[WorkerProcess]:
+    """Give a worker that is yet to start, on an empty queue; it sees what is committed."""
     import redis
     from django.db import connection
 
@@ -244,9 +244,15 @@ def celery_worker_process(transactional_db: None, tmp_path: Path) -> Iterator[Wo
         database_url=local.database_url.replace("@/robo?", f"@/{database}?"),
         log_path=tmp_path / "worker.log",
     )
-    worker.start()
     yield worker
     worker.stop()
+
+
+@pytest.fixture
+def celery_worker_process(celery_worker_to_start: WorkerProcess) -> WorkerProcess:
+    """Give a running worker on an empty queue; it sees what is committed."""
+    celery_worker_to_start.start()
+    return celery_worker_to_start
 
 
 def live_processes(*, group: int) -> list[int]:

@@ -22,10 +22,10 @@ from tests.rebalancer.world import expire_leases, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OLD = date(2020, 1, 2)
-ACCOUNTS, KILLS, SECONDS = 12, 4, 240
+ACCOUNTS, KILLS, SECONDS = 8, 3, 240
 
 
-def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_process, settings):
+def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_to_start, settings):
     world = make_world()
     for number in range(ACCOUNTS):
         world.add_account(
@@ -37,8 +37,7 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_proc
     order_count = models.Order.objects.count()
     assert order_count >= 3 * ACCOUNTS
 
-    worker, dice = celery_worker_process, Random(9)
-    worker.stop()
+    worker, dice = celery_worker_to_start, Random(9)
     broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}
     kills, deadline = 0, time.monotonic() + SECONDS
     worker.start(**broker_path)
@@ -55,6 +54,7 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_proc
             expire_leases()
             worker.start(**broker_path)
 
+    worker.kill9()
     assert kills == KILLS
     assert models.Order.objects.count() == order_count
     # The worker's broker rejects one order in a hundred; every other one is filled in full.
@@ -66,15 +66,14 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_proc
 
 
 def test_a_worker_killed_between_the_broker_and_the_books_is_made_up_for(
-    celery_worker_process, settings, tmp_path
+    celery_worker_to_start, settings, tmp_path
 ):
     """The worst moment, hit on purpose: the broker has the order, and we do not know it."""
     world = make_world()
     world.add_account("1000", lots=[("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)])
     world.look()
     world.approve(models.Proposal.objects.get())
-    worker = celery_worker_process
-    worker.stop()
+    worker = celery_worker_to_start
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(KILL_AFTER_SUBMIT)
     broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}

@@ -53,7 +53,7 @@ MODELS = {
     "Balanced": "0.35 0.15 0.05 0.05 0.25 0.10 0.04",
     "Growth": "0.48 0.22 0.10 0.08 0.06 0.00 0.05",
 }
-ACCOUNT_COUNT = 24
+ACCOUNT_COUNT = 12
 
 
 def read_year(year: int) -> tuple[dict, dict]:
