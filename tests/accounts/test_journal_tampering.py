@@ -1,6 +1,6 @@
 """Whoever owns the tables changes the journal behind our back: each time it is found, and where.
 
-Thirteen kinds, 160 trials of each: 2,080 (`JOURNAL_TRIALS` sets another number). They run as owner,
+Thirteen kinds, 40 trials of each (`JOURNAL_TRIALS` sets another number). They run as owner,
 on a sealed journal with signed checkpoints outside, each in a transaction that is rolled back.
 """
 
@@ -20,7 +20,7 @@ from tests.accounts.journal_world import use_own_key, write_entries
 from tests.accounts.tampering import KINDS, TABLES, Sealed, read, run, set_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TRIALS = int(os.environ.get("JOURNAL_TRIALS", "160"))
+TRIALS = int(os.environ.get("JOURNAL_TRIALS", "40"))
 BATCHES = (7, 9, 6, 8)
 
 

@@ -135,7 +135,7 @@ def list_grave(page, options: dict) -> list[str]:
 
 @pytest.fixture(scope="module")
 def judged_before() -> set[Kind]:
-    """Give the sorts of page that were judged with staff of another role, who share most of them."""
+    """Give the sorts of page judged already, with staff of another role who share most."""
     return set()
 
 
