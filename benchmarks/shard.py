@@ -3,12 +3,9 @@
 Run with `python -m benchmarks.shard [ACCOUNTS]`; it starts a database of its own and drops it.
 """
 
-import os
 import sys
-import tempfile
 import time
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from benchmarks.books import draw_book
@@ -17,29 +14,10 @@ from rebalancer.engine.answering import answer_households
 from rebalancer.engine.drift import measure_drift
 from rebalancer.engine.outcome import Case
 from rebalancer.engine.targets import resolve_targets
-from robo.localservices import LocalServices
+from tests.own_database import own_database
 
 DEFAULT_ACCOUNTS = 10_000
 OLD = date(2020, 1, 2)
-
-
-def main(account_count: int) -> None:
-    """Start the servers, measure and stop them."""
-    with tempfile.TemporaryDirectory() as folder:
-        runtime = Path(folder) / "bench"
-        with LocalServices(runtime, fsync=False):
-            os.environ |= {
-                "EVENKEEL_RUNTIME_DIR": str(runtime),
-                "DJANGO_SECRET_KEY": "benchmark",
-                "DJANGO_SETTINGS_MODULE": "robo.settings",
-            }
-            import django
-
-            django.setup()
-            from django.core.management import call_command
-
-            call_command("migrate", verbosity=0)
-            measure(account_count)
 
 
 def measure(account_count: int) -> None:
@@ -140,4 +118,5 @@ def copy(model: Any, condition: str, copies: str, changes: dict[str, str]) -> No
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ACCOUNTS)
+    with own_database():
+        measure(int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ACCOUNTS)

@@ -46,7 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if getattr(asks, "numprocesses", None) and not worker:
         # The workers run the tests, each on servers of its own; we only read the settings.
-        _set_environment(CHECKOUT / ".robo" / "test")
+        point_settings_at(CHECKOUT / ".robo" / "test")
     elif not (asks.help or asks.version):
         try:
             _start_services(early_config, name=f"test{worker}")
@@ -69,10 +69,11 @@ def _start_services(config: pytest.Config, *, name: str) -> None:
         services.start()
     else:
         config.add_cleanup(services.stop)
-    _set_environment(services.runtime_dir)
+    point_settings_at(services.runtime_dir)
 
 
-def _set_environment(runtime_dir: Path) -> None:
+def point_settings_at(runtime_dir: Path) -> None:
+    """Let the settings of this process, and of those it starts, name the servers of a folder."""
     local = addresses(runtime_dir)
     broker_file = runtime_dir / f"paper_broker_{os.getpid()}.sqlite3"
     for stale in runtime_dir.glob("paper_broker*"):

@@ -22,7 +22,7 @@ from portfolios.domain.corporate_actions import (
     split_by_status,
 )
 from portfolios.domain.kinds import ActionKind, ActionStatus, ModelStatus, SubstituteUse
-from portfolios.queries.corporate_actions import load_actions
+from portfolios.queries.corporate_actions import SAID, load_actions
 
 # A year of sessions to estimate from; with fewer days in common than this nothing is estimated.
 COVARIANCE_DAYS, COMMON_DAYS_MIN = 252, 30
@@ -77,7 +77,8 @@ def get_latest_prices(
     """Return (market day, price) by security id: the newest not after `price_date` nor too old.
 
     Prices are those of a share as the books count it: a split that is booked already divides an
-    older price. A security whose split, merger or end is due but not in the books has none.
+    older price. A security whose split, merger or end is due but not in the books has none, be it
+    confirmed or not.
     """
     rows = (
         models.Price.objects.filter(
@@ -89,7 +90,7 @@ def get_latest_prices(
         .distinct("security_id")
         .values_list("security_id", "price_date", "price")
     )
-    actions = load_actions(firm_id=firm_id, kinds=CHANGING_HOLDINGS)
+    actions = load_actions(firm_id=firm_id, kinds=CHANGING_HOLDINGS, statuses=SAID)
     prices: dict[int, tuple[date, Decimal]] = {}
     for security_id, day, price in rows:
         booked, due = split_by_status(actions.get(security_id, ()))

@@ -60,21 +60,35 @@ _ORDER_FAULTS: dict[str, str] = {
           AND (d.id IS NULL OR NOT d.is_approved OR d.decided_by_id = p.proposed_by_id
                OR d.content_hash <> p.content_hash OR t.proposal_id <> p.id
                OR t.side <> o.side OR t.security_id <> o.security_id OR o.quantity > t.quantity)""",
+    # An order counts in the shares of its day: a split since then may be in the books already, and
+    # have paid out less than a step of them.
     "more shares are on sale than are held": """
-        SELECT o.account_id, format('account %%s, %%s: selling %%s of %%s', a.number, s.symbol,
-                      sum(o.quantity - o.filled_quantity), coalesce(h.quantity, 0))
-        FROM rebalancer_order o
-        JOIN accounts_account a ON a.id = o.account_id
-        JOIN portfolios_security s ON s.id = o.security_id
-        LEFT JOIN portfolios_holding h
-               ON h.account_id = o.account_id AND h.security_id = o.security_id
-        WHERE o.firm_id = %(firm)s AND o.side = 'SELL'
-          AND o.status IN ('NEW', 'SUBMITTING', 'SUBMITTED', 'PARTIALLY_FILLED')
-          AND NOT EXISTS (SELECT 1 FROM portfolios_break k
-                          WHERE k.account_id = o.account_id AND k.security_id = o.security_id
-                            AND k.closed_at IS NULL)
-        GROUP BY o.account_id, a.number, s.symbol, h.quantity
-        HAVING sum(o.quantity - o.filled_quantity) > coalesce(h.quantity, 0)""",
+        SELECT account_id, format('account %%s, %%s: selling %%s of %%s', number, symbol,
+                      sum(selling), held)
+        FROM (SELECT o.account_id, a.number, s.symbol, coalesce(h.quantity, 0) AS held,
+                     CASE WHEN x.factor < 1 THEN s.share_step ELSE 0 END AS paid_out,
+                     round((o.quantity - o.filled_quantity) * coalesce(x.factor, 1), 8) AS selling
+              FROM rebalancer_order o
+              JOIN rebalancer_proposal p ON p.id = o.proposal_id
+              LEFT JOIN rebalancer_block b ON b.id = o.block_id
+              JOIN accounts_account a ON a.id = o.account_id
+              JOIN portfolios_security s ON s.id = o.security_id
+              LEFT JOIN portfolios_holding h
+                     ON h.account_id = o.account_id AND h.security_id = o.security_id
+              LEFT JOIN LATERAL (
+                  SELECT exp(sum(ln(c.new_shares::numeric / c.old_shares))) AS factor
+                  FROM portfolios_corporateaction c
+                  WHERE c.security_id = o.security_id AND c.status = 'APPLIED'
+                    AND c.new_shares IS NOT NULL
+                    AND c.effective_date > coalesce(b.session_date, p.price_date)) x ON TRUE
+              WHERE o.firm_id = %(firm)s AND o.side = 'SELL'
+                AND o.status IN ('NEW', 'SUBMITTING', 'SUBMITTED', 'PARTIALLY_FILLED')
+                AND NOT EXISTS (SELECT 1 FROM portfolios_break k
+                                WHERE k.account_id = o.account_id
+                                  AND k.security_id = o.security_id
+                                  AND k.closed_at IS NULL)) open_sales
+        GROUP BY account_id, number, symbol, held
+        HAVING sum(selling) > held + max(paid_out)""",
     "a closed proposal has open orders": """
         SELECT p.id, format('proposal %%s is %%s', p.public_id, p.status)
         FROM rebalancer_proposal p

@@ -85,9 +85,9 @@ def open_stage(seed: int, *, is_here: bool, fsync: bool = False) -> Iterator[Sta
     try:
         if services is not None:
             services.start()
-            from robo.pytest_services import _set_environment
+            from robo.pytest_services import point_settings_at
 
-            _set_environment(services.runtime_dir)
+            point_settings_at(services.runtime_dir)
         os.environ |= {
             "EVENKEEL_API_READS_PER_MINUTE": BUDGET,
             "EVENKEEL_API_WRITES_PER_MINUTE": BUDGET,

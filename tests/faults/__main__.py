@@ -2,42 +2,15 @@
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
-import django
-
-from robo.localservices import LocalServices
-from robo.pytest_services import _set_environment
+from tests.own_database import own_database
 
 # Tables stay small, and the checks fast.
 SCHEDULES_PER_FLUSH = 40
-
-
-@contextmanager
-def own_database() -> Iterator[None]:
-    """Start PostgreSQL and Redis for this run alone, and make the tables."""
-    folder = Path(tempfile.mkdtemp(prefix="robo-faults-"))
-    folder.chmod(0o755)  # PostgreSQL's own user must reach the data when we are root
-    services = LocalServices(folder, fsync=False)
-    services.start()
-    try:
-        _set_environment(services.runtime_dir)
-        django.setup()
-        from tests.faults import running
-
-        with running.fast_settings():
-            running.make_tables()
-            yield
-    finally:
-        services.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_seeds(first: int, count: int, steps: int) -> int:
@@ -85,11 +58,14 @@ def main() -> int:
             {**os.environ, "PYTHONHASHSEED": "0"},
         )
     with own_database():
-        if asked.mutants:
-            from tests.faults.mutants import run_mutants
+        from tests.faults.running import fast_settings
 
-            return run_mutants(asked.seed, asked.seeds, asked.steps, asked.only)
-        return min(1, run_seeds(asked.seed, asked.seeds, asked.steps))
+        with fast_settings():
+            if asked.mutants:
+                from tests.faults.mutants import run_mutants
+
+                return run_mutants(asked.seed, asked.seeds, asked.steps, asked.only)
+            return min(1, run_seeds(asked.seed, asked.seeds, asked.steps))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,8 @@ from rebalancer.operations import approvals, cash, controls, limits
 from rebalancer.operations.execution import deciding
 from rebalancer.operations.execution.deciding import is_over_unrecorded
 from robo.common.errors import Conflict, NotAllowed, Refused
-from tests.faults import checks
+from tests.faults import checks, companies
+from tests.faults.companies import announce_action, apply_actions, confirm_actions
 from tests.faults.firm import prepare_proposal
 from tests.faults.workers import (
     allocate_blocks,
@@ -285,13 +286,24 @@ def recover(schedule: Schedule) -> None:
 def next_day(schedule: Schedule) -> None:
     """Go on to the next session, with prices that have moved a little or a lot."""
     firm, rng = schedule.firm, schedule.rng
-    day = firm.today + timedelta(days=1 if firm.today.weekday() < 4 else 7 - firm.today.weekday())
-    quotes = {}
+    day = companies.find_next_session(firm.today)
+    splits, quotes = companies.list_splits(firm.pk), {}
     for symbol, (_class, price, _step) in SECURITIES.items():
         moved = rng.choice((0, 0, 0, rng.randint(-9, 9), rng.randint(-60, 60)))
-        quotes[symbol] = str((Decimal(price) * (1000 + moved) / 1000).quantize(Decimal("0.01")))
+        factor = companies.scale(splits, firm.world.security_ids[symbol], date.min, day)
+        scaled = Decimal(price) * factor.denominator / factor.numerator
+        quotes[symbol] = str((scaled * (1000 + moved) / 1000).quantize(Decimal("0.01")))
     firm.world.set_prices(day, **quotes)
     schedule.broker.today = day
+
+
+def split_overnight(schedule: Schedule) -> None:
+    """Let a company act on what was traded, between today and the next session."""
+    announce_action(schedule)
+    confirm_actions(schedule)
+    next_day(schedule)
+    if schedule.rng.random() < 0.7:
+        apply_actions(schedule)
 
 
 def _list_pending(schedule: Schedule) -> list[models.Proposal]:
@@ -334,7 +346,11 @@ USUAL: dict[Callable[[Schedule], None], float] = {
     market_moves: 8,
     leases_pass: 0.7,
     recover: 2,
-    next_day: 0.6,
+    next_day: 0.8,
+    announce_action: 0.6,
+    split_overnight: 0.8,
+    confirm_actions: 0.4,
+    apply_actions: 1,
 }
 # So that there is something to go wrong in every schedule.
 OPENING = (propose, approve, submit_orders)
@@ -361,5 +377,8 @@ MEDDLERS = frozenset(
         tell_brokers,
         market_moves,
         seal,
+        announce_action,
+        confirm_actions,
+        apply_actions,
     }
 )

@@ -226,7 +226,8 @@ class SeededBroker:
             self._correct(held)
 
     def _fill(self, held: Held, quantity: Decimal) -> None:
-        held.executions.append(Execution(self._name("F"), quantity, self._price(held), self.today))
+        day = held.ticket.market_date
+        held.executions.append(Execution(self._name("F"), quantity, self._price(held), day))
 
     def _price(self, held: Held) -> Decimal:
         """Return a price near the market, no worse than the limit."""

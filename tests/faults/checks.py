@@ -26,6 +26,7 @@ from rebalancer.domain.lifecycle import OrderStatus
 from rebalancer.domain.limits import SwitchScope
 from rebalancer.operations.execution.sending import LEASE
 from rebalancer.queries import proof
+from tests.faults import companies
 
 if TYPE_CHECKING:
     from tests.faults.schedule import Schedule
@@ -181,6 +182,12 @@ def witness_sending(schedule: Schedule, ticket: OrderTicket) -> str:
         return f"sent on another day than {block.session_date}"
     if Halt.objects.filter(security=block.security, lifted_at__isnull=True).exists():
         return f"sent while {block.security.symbol} is halted"
+    for since in models.Order.objects.filter(block=block).values_list(
+        "proposal__price_date", flat=True
+    ):
+        done = companies.find_between([block.security_id], since, block.session_date)
+        if done:
+            return f"sent in spite of {done}"
     return _find_stop(row)
 
 
@@ -245,6 +252,12 @@ def judge_approval(before: Facts, user_id: int, content_hash: str, now: datetime
         return f"approved on {proposal.cash_before} of cash, with {before.cash} there"
     if before.version_id != proposal.model_version_id:
         return "approved for a model that is no longer in force"
+    day = proposal.firm.simulated_date
+    assert day is not None
+    traded = [trade.security_id for trade in proposal.trades.all()]
+    done = companies.find_between(traded, proposal.price_date, day)
+    if done:
+        return f"approved in spite of {done}"
     for trade in proposal.trades.all():
         moved = before.prices[trade.security_id] / trade.price - 1
         if abs(moved) > proposal.policy.price_tolerance:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from django.db.models import F, Q
@@ -11,14 +13,14 @@ from django.db.models import F, Q
 from accounts.operations.sealing import seal_journal
 from accounts.queries.proofs import prove_journal
 from portfolios.domain.kinds import EntryKind
-from portfolios.models import Break, CashBalance, Halt, Holding, JournalEntry
+from portfolios.models import Break, CashBalance, Halt, Holding, JournalEntry, Security
 from portfolios.operations import halts, rebuilding
 from rebalancer import models
 from rebalancer.brokers.port import BrokerStatus
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus, ProposalStatus
 from rebalancer.operations import orders
 from rebalancer.operations.execution import completing
-from tests.faults import actions
+from tests.faults import actions, companies
 
 if TYPE_CHECKING:
     from tests.faults.broker import Held
@@ -59,6 +61,7 @@ def converge(schedule: Schedule) -> None:
 def _settle_people(schedule: Schedule) -> None:
     """People clear what they stopped."""
     actions.clear(schedule)
+    companies.confirm_actions(schedule)
     for row in Halt.objects.filter(security__firm_id=schedule.firm.pk, lifted_at__isnull=True):
         halts.lift_halt(
             security_id=row.security_id,
@@ -70,6 +73,7 @@ def _settle_people(schedule: Schedule) -> None:
 def _work(schedule: Schedule) -> None:
     now = schedule.now = schedule.now + actions.MINUTE
     actions.leases_pass(schedule)
+    companies.apply_actions(schedule)
     orders.resolve_unknown_orders(now=now)
     while models.Slice.objects.filter(
         block__firm_id=schedule.firm.pk, is_parked=True, status=OrderStatus.SUBMITTING
@@ -159,15 +163,24 @@ def _compare_accounts(schedule: Schedule) -> list[str]:
         Break.objects.filter(account__firm_id=firm.pk).values_list("account_id", flat=True)
     )
     cash = dict(firm.opening_cash)
-    shares: dict[tuple[int, int], Decimal] = defaultdict(Decimal, firm.opening_shares)
+    splits, today = companies.list_splits(firm.pk), firm.today
+    shares: dict[tuple[int, int], Fraction] = defaultdict(Fraction)
+    for (account_id, security_id), quantity in firm.opening_shares.items():
+        since = companies.scale(splits, security_id, date.min, today)
+        shares[account_id, security_id] += Fraction(quantity) * since
+    for account_id, amount in companies.sum_cash(firm.pk).items():
+        cash[account_id] += amount
     for account_id, kind, amount in JournalEntry.objects.filter(
         account__firm_id=firm.pk, kind__in=[EntryKind.DEPOSIT, EntryKind.WITHDRAWAL]
     ).values_list("account_id", "kind", "transfers__quantity"):
         cash[account_id] += amount if kind == EntryKind.DEPOSIT else -amount
-    for row in models.Order.objects.filter(firm_id=firm.pk):
+    for row in models.Order.objects.filter(firm_id=firm.pk, block__isnull=False).select_related(
+        "block"
+    ):
         sign = 1 if row.side == "BUY" else -1
         cash[row.account_id] -= sign * row.filled_amount
-        shares[row.account_id, row.security_id] += sign * row.filled_quantity
+        since = companies.scale(splits, row.security_id, row.block.session_date, today)
+        shares[row.account_id, row.security_id] += sign * Fraction(row.filled_quantity) * since
     found = []
     for balance in CashBalance.objects.filter(account__firm_id=firm.pk):
         if balance.account_id not in broken and balance.amount != cash[balance.account_id]:
@@ -178,8 +191,11 @@ def _compare_accounts(schedule: Schedule) -> list[str]:
             account__firm_id=firm.pk
         ).values_list("account_id", "security_id", "quantity")
     }
+    steps = dict(Security.objects.filter(firm_id=firm.pk).values_list("pk", "share_step"))
     for key in {*held, *shares}:
-        if key[0] not in broken and held.get(key, ZERO) != shares[key]:
+        paid_out = companies.count_fractions(splits, key[1], today) * steps[key[1]]
+        lacking = shares[key] - Fraction(held.get(key, ZERO))
+        if key[0] not in broken and not 0 <= lacking <= paid_out:
             found.append(f"account, security {key}: {held.get(key, ZERO)}, not {shares[key]}")
     return found
 

@@ -117,7 +117,8 @@ def prepare_proposal(
     )
     case = write_case(book, range(book.account_count))
     terms, wanted = _draw_trades(firm, account, rng, prices, set(case["targets"]["securities"]))
-    if not wanted:
+    # As the product does: an account of which something has no price waits.
+    if not wanted or not set(terms.lot_security.values()) <= set(prices):
         return False
     plan = build_plan(terms=terms, wanted=wanted, trade_date=firm.today)
     firm.proposal_count += 1

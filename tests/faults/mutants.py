@@ -39,6 +39,17 @@ MUTANTS = (
         (Edit(f"{OPS}.approvals", "_approve", "proposal.proposed_by_id == user_id", "False"),),
     ),
     Mutant(
+        "a correction counts in the shares of its own day",
+        (Edit(f"{RUN}.allocation", "_find_fill_date", ", kind=ExecutionKind.FILL", ""),),
+    ),
+    Mutant(
+        "an approval survives a split",
+        (
+            Edit(f"{RUN}.admission", "drop_lapsed", "is_other = bool(acted) or", "is_other ="),
+            Edit(f"{RUN}.admission", "_find_lapse", "abs(moved) > ", "abs(moved) > 9 + "),
+        ),
+    ),
+    Mutant(
         "stale inputs accepted",
         (
             Edit(

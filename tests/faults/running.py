@@ -1,4 +1,4 @@
-"""The database of a run outside of pytest: made, emptied, and quick."""
+"""The database of a run outside of pytest: emptied, and quick."""
 
 import logging
 import sys
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.cache import cache
-from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
@@ -24,11 +23,6 @@ def fast_settings() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     with override_settings(PASSWORD_HASHERS=[HASHER]):
         yield
-
-
-def make_tables() -> None:
-    """Migrate."""
-    call_command("migrate", verbosity=0)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class ScriptedBroker:
         kind = more.get("kind", ExecutionKind.FILL)
         change = {ExecutionKind.FILL: quantity, ExecutionKind.BUST: -quantity}.get(kind, 0)
         filled = order.filled_quantity + change if total is None else Decimal(total)
-        told = Execution(fill_id, quantity, Decimal(price), DAY, **more)
+        told = Execution(fill_id, quantity, Decimal(price), more.pop("fill_date", DAY), **more)
         self.orders[name] = replace(
             order,
             executions=(*order.executions, told),

@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from accounts.domain.roles import Role
 from accounts.models import AuditEntry
 from portfolios import models as facts
+from portfolios.domain.kinds import ActionKind
 from portfolios.operations import rebuilding
 from portfolios.operations.books import NotEnoughCash
 from portfolios.operations.breaks import Adjustment, close_break
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.queries.books import check_books
 from rebalancer import models
 from rebalancer.brokers.port import BrokerOrder, BrokerStatus, Execution
@@ -26,6 +28,7 @@ from rebalancer.queries.pages.orders import describe_orders
 from rebalancer.queries.proof import check_orders
 from robo.common.errors import Conflict, Refused
 from tests import people
+from tests.portfolios.actions import announce_action
 from tests.rebalancer.scripted import ScriptedBroker
 from tests.rebalancer.world import DAY, NOW, make_world
 
@@ -469,6 +472,41 @@ def test_a_surplus_that_was_settled_is_not_counted_again(script):
     assert row.their_quantity - row.our_quantity == 3
     order.refresh_from_db()
     assert order.filled_quantity == order.quantity
+    prove(world)
+
+
+def test_a_correction_after_a_split_is_booked_in_the_shares_of_its_fill(script):
+    world = start(80)
+    sale = get_sale(world)
+    [order] = list_sales()
+    script.say(sale.client_order_id, "F1", sale.quantity, status=BrokerStatus.FILLED)
+    orders.poll_broker(now=NOW)
+    announce_action(
+        firm_id=world.firm.pk,
+        details=ActionDetails(
+            order.security_id, ActionKind.SPLIT, MONDAY, new_shares=2, old_shares=1
+        ),
+        market_date=DAY,
+        actor_id=world.admin.pk,
+    )
+    world.set_prices(MONDAY, USTM="50")
+    assert apply_actions(firm_id=world.firm.pk, on_date=MONDAY) == 1
+    script.say(
+        sale.client_order_id,
+        "C1",
+        sale.quantity,
+        "101",
+        kind=CORRECTION,
+        refers_to="F1",
+        fill_date=MONDAY,
+    )
+    orders.review_orders(now=NOW)
+    held = facts.Holding.objects.get(account=order.account, security=order.security)
+    assert held.quantity == 2 * (80 - sale.quantity)
+    assert list(
+        models.Fill.objects.filter(order=order, reverses=None).values_list("fill_date", "amount")
+    ) == [(DAY, 100 * sale.quantity), (DAY, 101 * sale.quantity)]
+    assert not facts.Break.objects.exists()
     prove(world)
 
 

@@ -16,6 +16,7 @@ from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from portfolios.operations.entries import lock_books
 from rebalancer import models
 from rebalancer.domain.blocks import Share, share_out
+from rebalancer.domain.kinds import ExecutionKind
 from rebalancer.domain.lifecycle import (
     OPEN_ORDER,
     OrderEvent,
@@ -142,10 +143,14 @@ def _find_changes(block: models.Block, orders: Sequence[models.Order]) -> list[C
 
 
 def _find_fill_date(block: models.Block) -> date:
-    """Return the market day of a block's executions; it is worked within one."""
-    newest: date | None = models.Execution.objects.filter(slice__block=block).aggregate(
-        newest=Max("execution_date")
-    )["newest"]
+    """Return the market day of a block's fills; it is worked within one.
+
+    What is said of a fill later counts in the shares of the fill's own day, not of the day after a
+    split.
+    """
+    newest: date | None = models.Execution.objects.filter(
+        slice__block=block, kind=ExecutionKind.FILL
+    ).aggregate(newest=Max("execution_date"))["newest"]
     return newest or block.session_date
 
 
