@@ -105,11 +105,6 @@ urlpatterns = [
     path("people/households/new/", households.household_new, name="household_new"),
     path("people/households/<uuid:public_id>/", households.household, name="household"),
     path(
-        "people/households/<uuid:public_id>/mandates/new/",
-        consents.mandate_new,
-        name="mandate_new",
-    ),
-    path(
         "people/households/<uuid:public_id>/advisors/",
         households.advisor_assign,
         name="advisor_assign",

@@ -6,6 +6,7 @@ from portfolios.views import (
     breaks,
     corporate_actions,
     dividends,
+    mandates,
     models,
     price_files,
     prices,
@@ -98,6 +99,7 @@ urlpatterns = [
         price_files.preview_prices,
         name="import_prices_preview",
     ),
+    path("people/households/<uuid:public_id>/mandates/new/", mandates.record, name="mandate_new"),
     path("households/<uuid:household_id>/wishes/", wishes.show_wishes, name="wishes"),
     path("households/<uuid:household_id>/wishes/<int:wish_id>/end/", wishes.end, name="wish_end"),
 ]

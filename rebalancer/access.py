@@ -150,6 +150,16 @@ def get_proposal_for(user: "User", public_id: UUID) -> Proposal:
     return get_object_or_404(rows, public_id=public_id)
 
 
+def has_answered(user: "User", public_id: UUID) -> bool:
+    """Return whether this very person said yes or no to it; after a no they see it no more."""
+    return Proposal.objects.filter(
+        public_id=public_id,
+        firm_id=user.firm_id,
+        account__in=visible_accounts(user).order_by(),
+        client_answer__answered_by=user,
+    ).exists()
+
+
 def get_policy_for(user: "User", public_id: UUID) -> Policy:
     """Return a policy that the user named.
 

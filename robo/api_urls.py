@@ -14,6 +14,9 @@ version_1 = [
     path("me/", accounts.Me.as_view(), name="me"),
     path("households/", accounts.Households.as_view(), name="households"),
     path("households/<uuid:public_id>/", accounts.HouseholdDetail.as_view(), name="household"),
+    path(
+        "households/<uuid:public_id>/documents/", rebalancer.Documents.as_view(), name="documents"
+    ),
     path("accounts/", accounts.Accounts.as_view(), name="accounts"),
     path("accounts/<uuid:public_id>/", accounts.AccountDetail.as_view(), name="account"),
     path("accounts/<uuid:public_id>/holdings/", rebalancer.Holdings.as_view(), name="holdings"),
@@ -37,7 +40,13 @@ version_1 = [
         rebalancer.TradeRemoval.as_view(),
         name="remove_trades",
     ),
+    path("proposals/<uuid:public_id>/answer/", rebalancer.ProposalAnswer.as_view(), name="answer"),
     path("orders/", rebalancer.Orders.as_view(), name="orders"),
+    path(
+        "orders/<uuid:public_id>/cancel/",
+        rebalancer.OrderCancellation.as_view(),
+        name="cancel_order",
+    ),
     path("execution-costs/", rebalancer.ExecutionCosts.as_view(), name="execution_costs"),
     path("switches/", rebalancer.Switches.as_view(), name="switches"),
     path("limits/", rebalancer.LimitsInForce.as_view(), name="limits"),

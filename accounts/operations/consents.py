@@ -193,7 +193,8 @@ class MandateDetails:
 def record_mandate(*, account_id: int, details: MandateDetails, user_id: int) -> models.Mandate:
     """Put a client's mandate on record, and tell the household; the account is discretionary then.
 
-    It ends the mandate before it, and covers nothing that was proposed before this moment.
+    It ends the mandate before it, and covers nothing that was proposed before this moment. Whether
+    its asset classes are the firm's is the caller's to see.
 
     :raises NotAllowed: when the person may not.
     :raises Refused: when text, signature, dates or limits make no sense.

@@ -81,6 +81,14 @@ def pick_in_force(
     return in_force
 
 
+def list_replaced(firm_id: int, today: date) -> set[int]:
+    """Return the ids of a firm's texts in whose place a later version counts."""
+    published = list_published([firm_id])
+    in_force = {row.pk for row in pick_in_force(published, today).values()}
+    past = (row for row in published if row.effective_date and row.effective_date <= today)
+    return {row.pk for row in past} - in_force
+
+
 def list_consent_gaps(households: Mapping[int, FirmDay]) -> dict[int, list[str]]:
     """Return, by household, what it has not agreed to, in sentences; three queries at most."""
     published: dict[int, list[models.Disclosure]] = defaultdict(list)
@@ -174,6 +182,11 @@ def list_mandates(account_ids: Sequence[int]) -> list[models.Mandate]:
         .select_related("account", "recorded_by", "ended_by")
         .order_by("account_id", "-pk")
     )
+
+
+def find_mandates_in_force(account_ids: Sequence[int]) -> dict[int, models.Mandate]:
+    """Return, by account, the mandate that nobody has ended."""
+    return {row.account_id: row for row in list_mandates(account_ids) if row.ended_at is None}
 
 
 def list_client_ids(household_ids: Sequence[int]) -> dict[int, list[int]]:

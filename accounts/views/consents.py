@@ -19,7 +19,7 @@ from accounts.access import (
 )
 from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
-from accounts.forms.consents import ConsentForm, MandateForm, ReviewForm
+from accounts.forms.consents import ConsentForm, ReviewForm
 from accounts.operations import consents
 from accounts.queries import consents as queries
 from accounts.queries import risk as risk_queries
@@ -69,8 +69,7 @@ def _show_documents(
     status: int,
 ) -> HttpResponse:
     accounts = list(known_accounts(user).filter(household=household, is_open=True).order_by("pk"))
-    mandates = queries.list_mandates([account.pk for account in accounts])
-    in_force = {row.account_id: row for row in mandates if row.ended_at is None}
+    in_force = queries.find_mandates_in_force([account.pk for account in accounts])
     lines = queries.list_documents(household, queries.get_firm_day(household.firm, clock.now()))
     is_own = user.role == Role.CLIENT
     context = {
@@ -87,32 +86,6 @@ def _show_documents(
         "may_end": is_own or has_permission(user, Permission.WRITE_HOUSEHOLDS),
     }
     return render(request, "accounts/documents.html", context, status=status)
-
-
-@require_permission(Permission.WRITE_HOUSEHOLDS)
-@require_fresh_sign_in
-def mandate_new(request: HttpRequest, public_id: UUID) -> HttpResponse:
-    """Put a mandate that a client signed on record."""
-    admin = get_signed_in_user(request)
-    household = get_known_household_for(admin, public_id)
-    form = MandateForm(household.pk, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        details = form.read()
-        account = details.pop("account")
-        try:
-            consents.record_mandate(
-                account_id=account.pk,
-                details=consents.MandateDetails(**details),
-                user_id=admin.pk,
-            )
-        except Refused as refusal:
-            form.add_error(None, str(refusal))
-        else:
-            messages.success(request, f"The mandate of {account.name} is on record.")
-            return redirect("accounts:documents", public_id=public_id)
-    status = UNPROCESSABLE if form.is_bound and form.errors else 200
-    context = {"form": form, "household": household}
-    return render(request, "accounts/mandate_new.html", context, status=status)
 
 
 @require_POST

@@ -37,9 +37,11 @@ def disclosures(request: HttpRequest) -> HttpResponse:
     """List every version of the firm's texts, by kind."""
     user = get_signed_in_user(request)
     rows = Paginator(queries.list_disclosures(user.firm_id), VERSIONS_A_PAGE)
+    today = queries.get_firm_day(user.firm, clock.now())
     context = {
         "page": rows.get_page(request.GET.get("page")),
-        "today": queries.get_firm_day(user.firm, clock.now()),
+        "today": today,
+        "replaced": queries.list_replaced(user.firm_id, today),
         "missing": queries.list_unpublished_kinds(user.firm_id),
         "kinds": KIND_LABELS.items(),
         "may_write": has_permission(user, Permission.WRITE_DISCLOSURES),
@@ -90,9 +92,12 @@ def _show_disclosure(
 ) -> HttpResponse:
     user = get_signed_in_user(request)
     before = queries.find_version_before(row)
+    today = queries.get_firm_day(row.firm, clock.now())
     may_publish = row.published_at is None and has_permission(user, Permission.PUBLISH_DISCLOSURES)
     context = {
         "disclosure": row,
+        "today": today,
+        "is_replaced": row.pk in queries.list_replaced(row.firm_id, today),
         "before": before,
         "diff": compare_texts(before.text, row.text) if before else [],
         "consent_count": row.consents.count(),

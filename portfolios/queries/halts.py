@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from portfolios import models
 
@@ -15,6 +15,11 @@ def get_halt_reasons(*, security_ids: Iterable[int], now: datetime) -> dict[int,
             "security_id", "reason"
         )
     )
+
+
+def halts_in_force(*, firm_id: int, now: datetime) -> QuerySet[models.Halt]:
+    """Return the firm's halts that hold at `now`, to be read together with other stops."""
+    return models.Halt.objects.filter(_is_on(now), security__firm_id=firm_id)
 
 
 def list_unused(security_ids: Iterable[int]) -> set[int]:

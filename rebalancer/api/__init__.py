@@ -1,6 +1,14 @@
 """Endpoints of decisions: books of accounts, proposals with their decision, orders, the engine."""
 
-from rebalancer.api.books import Checks, Deposits, Holdings, Orders, Withdrawals
+from rebalancer.api.books import (
+    Checks,
+    Deposits,
+    Holdings,
+    OrderCancellation,
+    Orders,
+    Withdrawals,
+)
+from rebalancer.api.consents import Documents, ProposalAnswer
 from rebalancer.api.controls import LimitsInForce, Switches
 from rebalancer.api.execution import ExecutionCosts
 from rebalancer.api.proposals import (
@@ -16,10 +24,13 @@ __all__ = [
     "CASE_SHOWN",
     "Checks",
     "Deposits",
+    "Documents",
     "ExecutionCosts",
     "Holdings",
     "LimitsInForce",
+    "OrderCancellation",
     "Orders",
+    "ProposalAnswer",
     "ProposalApproval",
     "ProposalDetail",
     "ProposalRejection",

@@ -16,10 +16,11 @@ from accounts.domain.scopes import Scope
 from portfolios.operations import books
 from portfolios.queries.books import get_market_date
 from rebalancer import serializers, tasks
-from rebalancer.access import visible_checks, visible_orders
+from rebalancer.access import get_order_for, visible_checks, visible_orders
 from rebalancer.api.days import get_price_date
 from rebalancer.operations.cash import may_book_cash, withdraw_cash
 from rebalancer.operations.checks import request_check
+from rebalancer.operations.execution.deciding import cancel_order
 from rebalancer.queries.pages import account as account_pages
 from rebalancer.queries.pages import orders as order_pages
 from robo.common import clock
@@ -168,7 +169,8 @@ class Orders(ListView):
     @extend_schema(operation_id="list_orders", responses=serializers.OrderSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List orders with their fills, newest first."""
-        rows: QuerySet[Order] = visible_orders(get_signed_in_user(request))
+        user = get_signed_in_user(request)
+        rows: QuerySet[Order] = visible_orders(user)
         if "account" in self.query:
             rows = rows.filter(account__public_id=self.query["account"])
         if "proposal" in self.query:
@@ -177,5 +179,50 @@ class Orders(ListView):
             **{key: self.query.get(key, "") for key in ("status", "side", "symbol")}
         )
         return self.answer_page(
-            order_pages.list_orders(orders=rows, wanted=wanted), serializers.OrderSerializer
+            order_pages.list_orders(orders=rows, wanted=wanted),
+            serializers.OrderSerializer,
+            role=user.role,
         )
+
+
+class OrderCancellation(ApiView):
+    """An order that a person cancels."""
+
+    needs_key = True
+    # What the broker is asked, and what it answers, are transactions of their own.
+    is_one_transaction = False
+
+    @extend_schema(
+        operation_id="cancel_order",
+        request=serializers.CancellationSerializer,
+        responses={200: serializers.OrderSerializer},
+    )
+    def post(self, request: Request, public_id: UUID) -> Response:
+        """Cancel an order, and with it what is left of the block that it is traded in.
+
+        What waits is cancelled at once; what is under way is asked of the broker, and its status
+        changes with the broker's answer. A second call gets a 409 once it is cancelled.
+        """
+        user = get_signed_in_user(request)
+        order = self._find(request, public_id)
+        sent = self.read(serializers.CancellationSerializer, request.data)
+        cancel_order(
+            order_id=order.pk,
+            user_id=user.pk,
+            reason=sent["reason"],
+            now=clock.database_now(),
+        )
+        fresh = self._find(request, public_id)
+        return Response(serializers.OrderSerializer(fresh, context={"role": user.role}).data)
+
+    def check_access(self, request: Request, **kwargs: Any) -> None:
+        """Accept who may still cancel the order."""
+        self._find(request, kwargs["public_id"])
+
+    @staticmethod
+    def _find(request: Request, public_id: UUID) -> "Order":
+        user = get_signed_in_user(request)
+        order = get_order_for(user, public_id)
+        if not has_permission(user, Permission.CANCEL_ORDERS):
+            raise NotAllowed("Only a supervisor may cancel an order.")
+        return order

@@ -17,9 +17,10 @@ from accounts.views.step_up import FreshSignIn
 from rebalancer import serializers, tasks
 from rebalancer.access import get_proposal_for, visible_proposals
 from rebalancer.api.days import get_price_date
-from rebalancer.domain.lifecycle import ProposalStatus
-from rebalancer.operations import approvals, proposals
+from rebalancer.domain.lifecycle import ANSWERABLE, ProposalStatus
+from rebalancer.operations import approvals, consents, proposals
 from rebalancer.operations.approvals import ProposalStale
+from rebalancer.queries.pages import consents as consent_pages
 from rebalancer.queries.pages import proposal as proposal_pages
 from robo.common import clock
 from robo.common.api.errors import ConflictError
@@ -185,7 +186,8 @@ def _show_proposal(user: "User", public_id: UUID) -> Mapping[str, Any]:
     proposal = get_proposal_for(user, public_id)
     page = proposal_pages.load_proposal_page(proposal, price_date=get_price_date(proposal.firm))
     is_client = user.role == Role.CLIENT
-    hides_trades = serializers.is_hidden(proposal.status, user.role)
+    hides_trades = serializers.is_hidden(proposal, user.role)
+    word = _describe_client_word(proposal, is_client=is_client)
     decision = getattr(proposal, "decision", None)
     asks_for_changes = proposal.status == ProposalStatus.PENDING and has_permission(
         user, Permission.DECIDE_PROPOSALS
@@ -193,7 +195,9 @@ def _show_proposal(user: "User", public_id: UUID) -> Mapping[str, Any]:
     parts = {
         "cause": proposal.origin_check.cause,
         "cause_sentence": page.cause,
-        "content_hash": None if is_client else proposal.content_hash,
+        "content_hash": (
+            None if is_client and not word["is_answer_wanted"] else proposal.content_hash
+        ),
         "proposed_by": proposal.proposed_by.name,
         "policy": proposal.policy,
         "model": proposal.model_version,
@@ -214,8 +218,21 @@ def _show_proposal(user: "User", public_id: UUID) -> Mapping[str, Any]:
         "classes": page.classes,
         "trades": None if hides_trades else [*page.sells, *page.buys],
         "decision": decision if not is_client or (decision and decision.is_approved) else None,
-        "orders": proposal_pages.load_progress(proposal).orders,
+        "orders": proposal_pages.load_progress(proposal, is_client=is_client).orders,
+        **word,
     }
     context = {"role": user.role, "proposal_id": proposal.public_id}
     shown = serializers.ProposalSerializer(proposal, context=context).data
     return shown | serializers.ProposalPartsSerializer(parts, context=context).data
+
+
+def _describe_client_word(proposal: "Proposal", *, is_client: bool) -> Mapping[str, Any]:
+    """Return what a proposal needs of the client: the very questions that its page asks."""
+    now = clock.now()
+    is_answerable = proposal.status in ANSWERABLE
+    return {
+        "is_answer_wanted": consent_pages.wants_answer(proposal, now),
+        "client_answer": consent_pages.find_answer(proposal),
+        "missing": consents.list_missing(proposal, now=now) if is_answerable else [],
+        "rationale": consent_pages.explain_to_client(proposal) if is_client else [],
+    }

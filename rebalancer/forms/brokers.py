@@ -9,6 +9,11 @@ from accounts.domain.secret_names import SECRET_LENGTH_MAX
 from rebalancer.domain.kinds import BrokerKind
 
 TEXT_LENGTH_MAX = 120
+ALPACA_DOMAIN = ".alpaca.markets"
+NO_FIX_HOST = (
+    "This installation allows no host for FIX yet: whoever runs it names the broker's in "
+    "EVENKEEL_BROKER_HOSTS."
+)
 SECRET_NAMES: Mapping[BrokerKind, str] = {
     BrokerKind.ALPACA: "broker.alpaca.secret_key",
     BrokerKind.FIX: "broker.fix.password",
@@ -56,7 +61,7 @@ class AlpacaForm(SecretiveForm):
     def __init__(self, *args: Any, hosts: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["url"].choices = [  # type: ignore[attr-defined]
-            (f"https://{host}", host) for host in hosts
+            (f"https://{host}", host) for host in hosts if host.endswith(ALPACA_DOMAIN)
         ]
 
 
@@ -86,7 +91,12 @@ class FixForm(SecretiveForm):
 
     def __init__(self, *args: Any, hosts: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["host"].choices = [(host, host) for host in hosts]  # type: ignore[attr-defined]
+        # Alpaca does not speak FIX: its own addresses are no choice here.
+        own = [host for host in hosts if not host.endswith(ALPACA_DOMAIN)]
+        field = self.fields["host"]
+        field.choices = [(host, host) for host in own]  # type: ignore[attr-defined]
+        if not own:
+            field.help_text = NO_FIX_HOST
 
 
 def build_form(

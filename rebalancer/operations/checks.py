@@ -80,7 +80,9 @@ def check_drift(
     findings = _look_further(
         book, targets, drifts, {at[k.account_id] for k in looks if k.account_id in at}
     )
-    unsuited = _find_unsuited(firm_id, looks, now)
+    unsuited = find_unsuited(
+        firm_id=firm_id, account_ids=sorted({look.account_id for look in looks}), now=now
+    )
     checks = [
         _describe(
             firm_id,
@@ -102,12 +104,12 @@ def check_drift(
     return Counter(check.status for check in fresh)
 
 
-def _find_unsuited(firm_id: int, looks: Sequence[DueLook], now: datetime) -> dict[int, str]:
-    """Return, by account, why its household's risk profile lets nothing be proposed."""
+def find_unsuited(*, firm_id: int, account_ids: Sequence[int], now: datetime) -> dict[int, str]:
+    """Return, by account, why its household's risk profile lets nothing be proposed, after "it"."""
     firm = people.get_firm(firm_id)
     # Answers are dated by the real clock, also where the market is simulated.
     return planning.list_profile_gaps(
-        sorted({look.account_id for look in looks}),
+        account_ids,
         today=now.date(),
         months_max=settings.PROFILE_MONTHS_MAX,
         is_needed=firm.price_source != PriceSourceKind.SIMULATED,

@@ -1,7 +1,7 @@
 """May these trades be sent: the client's mandate, or their yes, and their consent to our texts."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -46,12 +46,7 @@ def find_missing(proposals: Sequence[models.Proposal], *, now: datetime) -> dict
         return {}
     accounts = queries.list_account_terms([row.account_id for row in proposals])
     days = {account.firm_id: get_today(account.firm, now) for account in accounts.values()}
-    consent_gaps = queries.list_consent_gaps(
-        {
-            account.household_id: queries.describe_firm_day(account.firm, days[account.firm_id])
-            for account in accounts.values()
-        }
-    )
+    consent_gaps = find_consent_gaps(list(accounts.values()), days)
     mandated = [row for row in proposals if accounts[row.account_id].is_discretionary]
     mandate_gaps = _find_mandate_gaps(mandated, accounts, days)
     answers = {
@@ -72,6 +67,33 @@ def find_missing(proposals: Sequence[models.Proposal], *, now: datetime) -> dict
     return missing
 
 
+def find_consent_gaps(
+    accounts: "Sequence[Account]", days: Mapping[int, date]
+) -> dict[int, list[str]]:
+    """Return, by household, the texts that it has not agreed to; `days` by firm, at hand there."""
+    return queries.list_consent_gaps(
+        {
+            account.household_id: queries.describe_firm_day(account.firm, days[account.firm_id])
+            for account in accounts
+        }
+    )
+
+
+def read_mandates(account_ids: Sequence[int]) -> dict[int, MandateTerms]:
+    """Return the terms of the mandates, not ended, of these accounts."""
+    return {
+        account_id: MandateTerms(
+            facts.starts_on,
+            facts.ends_on,
+            facts.trade_amount_max,
+            facts.turnover_share_max,
+            facts.asset_classes,
+            facts.recorded_at,
+        )
+        for account_id, facts in queries.list_mandate_facts(account_ids).items()
+    }
+
+
 def _find_mandate_gaps(
     proposals: Sequence[models.Proposal],
     accounts: "dict[int, Account]",
@@ -79,33 +101,20 @@ def _find_mandate_gaps(
 ) -> dict[int, list[str]]:
     if not proposals:
         return {}
-    mandates = queries.list_mandate_facts([row.account_id for row in proposals])
+    mandates = read_mandates([row.account_id for row in proposals])
     trades: dict[int, list[PlannedTrade]] = defaultdict(list)
     for proposal_id, symbol, amount, class_code in models.Trade.objects.filter(
         proposal__in=[row.pk for row in proposals]
     ).values_list("proposal_id", "security__symbol", "amount", "security__asset_class__code"):
         trades[proposal_id].append(PlannedTrade(symbol, amount, class_code or ""))
-    gaps = {}
-    for row in proposals:
-        facts = mandates.get(row.account_id)
-        terms = (
-            MandateTerms(
-                facts.starts_on,
-                facts.ends_on,
-                facts.trade_amount_max,
-                facts.turnover_share_max,
-                facts.asset_classes,
-                facts.recorded_at,
-            )
-            if facts
-            else None
-        )
-        gaps[row.pk] = list_mandate_gaps(
-            terms,
+    return {
+        row.pk: list_mandate_gaps(
+            mandates.get(row.account_id),
             Planned(row.created_at, row.value, row.turnover_amount, trades[row.pk]),
             today=days[accounts[row.account_id].firm_id],
         )
-    return gaps
+        for row in proposals
+    }
 
 
 @transaction.atomic
@@ -169,7 +178,7 @@ def _store_answer(
 ) -> models.ClientAnswer:
     try:
         with transaction.atomic():
-            return models.ClientAnswer.objects.create(
+            answer = models.ClientAnswer.objects.create(
                 proposal=proposal,
                 is_yes=is_yes,
                 answered_by_id=user_id,
@@ -178,6 +187,9 @@ def _store_answer(
             )
     except IntegrityError as error:
         raise Conflict("These trades were answered already.") from error
+    # The moment is the database's own.
+    answer.refresh_from_db(fields=["answered_at"])
+    return answer
 
 
 def announce_questions(proposals: Sequence[models.Proposal]) -> None:

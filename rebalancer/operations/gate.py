@@ -23,6 +23,7 @@ from rebalancer.domain.limits import (
     RefusalCode,
     build_collar,
 )
+from rebalancer.domain.stops import say_halted
 from rebalancer.operations.entering import enter_runs
 from rebalancer.operations.switches import Switches, hold_switches
 from rebalancer.queries.controls import (
@@ -117,7 +118,7 @@ def _find_waits(
         elif wait:
             found[order.order_id] = _refuse(RefusalCode.CLOSED, wait)
         elif halt is not None:
-            found[order.order_id] = _refuse(RefusalCode.HALTED, f"{order.symbol} is halted: {halt}")
+            found[order.order_id] = _refuse(RefusalCode.HALTED, say_halted(order.symbol, halt))
     return found
 
 

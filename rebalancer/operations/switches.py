@@ -14,6 +14,7 @@ from django.db.models import Q
 from accounts.queries.installation import is_look_only
 from rebalancer import models
 from rebalancer.domain.limits import SwitchScope
+from rebalancer.domain.stops import say_stopped
 
 # First key of the advisory lock; the second is the firm's id, and 0 for the whole installation.
 SWITCHES_LOCK = 0x45_4B_53_57
@@ -48,15 +49,6 @@ class Stop:
         return True
 
 
-WORDS = {
-    SwitchScope.ALL: "All trading is stopped",
-    SwitchScope.FIRM: "The firm's trading is stopped",
-    SwitchScope.ACCOUNT: "Trading of this account is stopped",
-    SwitchScope.SECURITY: "Trading of this security is stopped",
-    SwitchScope.BROKER: "Nothing is sent to this broker",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Switches:
     """What is stopped, for as long as the transaction lasts in which this was read."""
@@ -69,7 +61,7 @@ class Switches:
             if stop.covers(
                 firm_id=firm_id, account_id=account_id, security_id=security_id, broker=broker
             ):
-                return f"{WORDS[stop.scope]}: {stop.reason}"
+                return say_stopped(stop.scope, stop.reason)
         return ""
 
 

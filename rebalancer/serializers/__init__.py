@@ -1,4 +1,4 @@
-"""Shapes of decisions over the API: holdings, checks, proposals and orders; nothing here saves."""
+"""Shapes of decisions over the API: holdings, proposals and decisions; nothing here saves."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,10 +12,15 @@ from accounts.serializers import ReferenceSerializer
 from portfolios.domain.kinds import Side
 from rebalancer.access import UNDECIDED
 from rebalancer.domain.kinds import Cause, TradeReason
-from rebalancer.domain.lifecycle import OrderStatus, ProposalStatus
-from rebalancer.queries.pages.orders import measure_average_price
+from rebalancer.domain.lifecycle import ProposalStatus
+from rebalancer.queries.pages.consents import shows_trades_early
 from rebalancer.serializers.certificates import EngineAnswerSerializer, Reckoned
 from rebalancer.serializers.checks import CheckSerializer as CheckSerializer
+from rebalancer.serializers.consents import HASH_LENGTH, ClientWordSerializer
+from rebalancer.serializers.orders import CancellationSerializer as CancellationSerializer
+from rebalancer.serializers.orders import OrderQuery as OrderQuery
+from rebalancer.serializers.orders import OrderSerializer as OrderSerializer
+from rebalancer.serializers.orders import ProposalOrderSerializer
 from robo.common.api.serializers import (
     Code,
     ErrorSerializer,
@@ -28,10 +33,8 @@ from robo.common.api.serializers import (
     Weight,
 )
 
-HASH_LENGTH = 64
 NOTE_LENGTH_MAX = 500
 TRADES_MAX = 500
-SYMBOL_LENGTH_MAX = 24
 CASH_MAX = Decimal("999999999.99")
 # What a client is not shown of a proposal that an advisor is still looking at: it may change.
 HIDDEN_WHILE_UNDECIDED = (
@@ -137,64 +140,6 @@ class BookedCashSerializer(serializers.Serializer[Any]):
     entry_date = serializers.DateField()
 
 
-# --- Orders --------------------------------------------------------------------------------------
-
-
-class AveragePrice(Price):
-    """What a share of an order came to on average; null before the first fill."""
-
-    def get_attribute(self, instance: Any) -> Decimal | None:
-        """Return the average of the order's fills."""
-        return measure_average_price(instance)
-
-
-class FillSerializer(serializers.Serializer[Any]):
-    """An order's share of what was traded for many at one price; below zero: taken back."""
-
-    fill_date = serializers.DateField()
-    quantity = Quantity()
-    amount = Money()
-    price = Price()
-    recorded_at = serializers.DateTimeField()
-
-
-class ProposalOrderSerializer(serializers.Serializer[Any]):
-    """An instruction to the broker, with its fills."""
-
-    id = serializers.UUIDField(source="public_id")
-    client_order_id = serializers.CharField()
-    symbol = serializers.CharField(source="security.symbol")
-    side = Code(Side)
-    quantity = Quantity()
-    status = Code(OrderStatus)
-    filled_quantity = Quantity()
-    filled_amount = Money()
-    average_price = AveragePrice(allow_null=True)
-    reason = serializers.CharField(help_text="why it ended otherwise than filled; else empty")
-    created_at = serializers.DateTimeField()
-    submitted_at = serializers.DateTimeField(allow_null=True)
-    closed_at = serializers.DateTimeField(allow_null=True)
-    fills = FillSerializer(many=True)
-
-
-class OrderSerializer(ProposalOrderSerializer):
-    """An order with where it comes from."""
-
-    proposal_id = serializers.UUIDField(source="proposal.public_id")
-    account = ReferenceSerializer()
-    household = ReferenceSerializer(source="account.household")
-
-
-class OrderQuery(PageQuery):
-    """Which orders to list."""
-
-    status = Code(OrderStatus, required=False)
-    side = Code(Side, required=False)
-    symbol = serializers.CharField(required=False, max_length=SYMBOL_LENGTH_MAX)
-    account = serializers.UUIDField(required=False)
-    proposal = serializers.UUIDField(required=False)
-
-
 # --- Proposals -----------------------------------------------------------------------------------
 
 
@@ -223,14 +168,15 @@ class ProposalSerializer(serializers.Serializer[Any]):
     def to_representation(self, instance: Any) -> Any:
         """Return the figures that the reader may see."""
         shown = super().to_representation(instance)
-        if is_hidden(instance.status, self.context["role"]):
+        if is_hidden(instance, self.context["role"]):
             shown |= dict.fromkeys(HIDDEN_WHILE_UNDECIDED)
         return shown
 
 
-def is_hidden(status: str, role: str) -> bool:
-    """Return whether the trades of a proposal in this state are not yet shown to this role."""
-    return role == Role.CLIENT and status in UNDECIDED
+def is_hidden(proposal: Any, role: str) -> bool:
+    """Return whether the trades of a proposal are not yet shown to this role."""
+    is_early = role == Role.CLIENT and proposal.status in UNDECIDED
+    return is_early and not shows_trades_early(proposal)
 
 
 class ProposalClassSerializer(serializers.Serializer[Any]):
@@ -324,13 +270,14 @@ class ModelEditionSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="number")
 
 
-class ProposalPartsSerializer(EngineAnswerSerializer):
+class ProposalPartsSerializer(ClientWordSerializer, EngineAnswerSerializer):
     """What only the detail of a proposal shows."""
 
     cause = Code(Cause)
     cause_sentence = serializers.CharField()
     content_hash = serializers.CharField(
-        allow_null=True, help_text="what a decision is bound to; null for clients"
+        allow_null=True,
+        help_text="what a decision or an answer is bound to; null for clients who are not asked",
     )
     proposed_by = serializers.CharField()
     policy = ReferenceSerializer()

@@ -15,6 +15,7 @@ from accounts.access import (
     get_signed_in_user,
     has_permission,
     require_permission,
+    visible_accounts,
 )
 from accounts.domain.permissions import Permission
 from accounts.domain.roles import Role
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 CONFLICT = 409
+# Whose accounts may wait for a security. Not operators: what they look up is put on record.
+TOLD_OF_SECURITIES = (Role.CLIENT, Role.ADVISOR, Role.SUPERVISOR)
 # What is stopped from the page of the controls; accounts are stopped on a page of their own.
 SCOPES_HERE = (SwitchScope.FIRM, SwitchScope.SECURITY, SwitchScope.BROKER, SwitchScope.ALL)
 
@@ -48,7 +51,11 @@ def trading_stops(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated:
         return {}
     return {
-        "trading_stops": lambda: pages.build_banner(user),
+        "trading_stops": lambda: pages.build_banner(
+            user=user,
+            accounts=visible_accounts(user) if user.role in TOLD_OF_SECURITIES else None,
+            now=clock.now(),
+        ),
         "may_see_controls": has_permission(user, Permission.SET_SWITCH),
     }
 

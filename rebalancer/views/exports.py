@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import get_account_for, get_signed_in_user, require_permission
 from accounts.domain.permissions import Permission
+from accounts.domain.roles import Role
 from rebalancer.access import visible_orders
 from rebalancer.forms import OrderFilterForm
 from rebalancer.queries.pages import account as account_pages
@@ -56,12 +57,17 @@ def export_orders(request: HttpRequest) -> HttpResponse:
     """Answer the orders of the page's filter as CSV, newest first."""
     form = OrderFilterForm(request.GET or None, auto_id="filter_%s")
     wanted = pages.OrderFilter(**form.cleaned_data) if form.is_valid() else pages.OrderFilter()
-    orders = pages.list_orders(orders=visible_orders(get_signed_in_user(request)), wanted=wanted)
+    user = get_signed_in_user(request)
+    orders = pages.list_orders(orders=visible_orders(user), wanted=wanted)
+    is_client = user.role == Role.CLIENT
     try:
         return answer_csv(
             file_name="orders.csv",
             header=ORDER_HEADER,
-            rows=(_write_order(order) for order in orders.iterator(chunk_size=2_000)),
+            rows=(
+                _write_order(order, is_client=is_client)
+                for order in orders.iterator(chunk_size=2_000)
+            ),
         )
     except ExportTooLong as refusal:
         back = reverse("rebalancer:orders")
@@ -84,7 +90,7 @@ def export_holdings(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return say_no(request, refusal, back_url=back, back_label="Back to the account")
 
 
-def _write_order(order: "Order") -> tuple[Cell, ...]:
+def _write_order(order: "Order", *, is_client: bool) -> tuple[Cell, ...]:
     return (
         order.created_at,
         order.account.household.name,
@@ -96,7 +102,7 @@ def _write_order(order: "Order") -> tuple[Cell, ...]:
         order.filled_quantity,
         order.filled_amount,
         pages.measure_average_price(order),
-        order.reason,
+        pages.tell_reason(order, is_client=is_client),
         order.client_order_id,
     )
 

@@ -36,7 +36,7 @@ def list_orders(request: HttpRequest) -> HttpResponse:
         "form": form,
         "is_filtered": wanted != pages.OrderFilter(),
         "page": page,
-        "lines": pages.describe_orders(page),
+        "lines": pages.describe_orders(page, is_client=False),
         "counts": pages.count_orders(orders),
         "now": clock.now(),
         "may_cancel": has_permission(user, Permission.CANCEL_ORDERS),

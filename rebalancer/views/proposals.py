@@ -57,7 +57,7 @@ def _render(
     context = {
         "proposal": proposal,
         "page": pages.load_proposal_page(proposal, price_date=get_price_date(proposal.firm, now)),
-        "progress": pages.load_progress(proposal),
+        "progress": pages.load_progress(proposal, is_client=is_client),
         # The very question that an approval asks, so that the page never promises more.
         "changes": approvals.list_changes_since(proposal) if may_decide else [],
         "form": form,
@@ -82,10 +82,8 @@ def _render(
 def _describe_consent(user: "User", proposal: "Proposal", now: datetime) -> dict[str, object]:
     """Return what the page says of the client's word: why, the question, and what waits for it."""
     is_client = user.role == Role.CLIENT
-    may_answer = (
-        not proposal.account.is_discretionary
-        and has_permission(user, Permission.ANSWER_PROPOSALS)
-        and consent_pages.may_be_answered(proposal, now)
+    may_answer = has_permission(user, Permission.ANSWER_PROPOSALS) and consent_pages.wants_answer(
+        proposal, now
     )
     return {
         "answer": consent_pages.find_answer(proposal),
@@ -109,12 +107,14 @@ def show_progress(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Answer the orders of a proposal as they stand; a changed state asks for the whole page."""
     user = get_signed_in_user(request)
     proposal = get_proposal_for(user, public_id)
-    if user.role == Role.CLIENT and proposal.status in UNDECIDED:
+    is_client = user.role == Role.CLIENT
+    if is_client and proposal.status in UNDECIDED:
         raise Http404
     seen = request.GET.get("seen")
     if seen and seen != proposal.status:
         return HttpResponse(headers={"HX-Refresh": "true"})
-    context = {"proposal": proposal, "progress": pages.load_progress(proposal)}
+    progress = pages.load_progress(proposal, is_client=is_client)
+    context = {"proposal": proposal, "progress": progress}
     return render(request, "rebalancer/_progress.html", context)
 
 

@@ -317,6 +317,24 @@ def test_the_documents_page_shows_what_is_different(admin, firm, household, clie
     ]
 
 
+def test_a_text_says_whether_it_is_to_come_in_force_or_replaced(admin, firm, settings):
+    settings.DISCLOSURE_NOTICE_DAYS = 0
+    other = people.make_user(firm, Role.ADMIN)
+    long_ago = date(2020, 1, 2)
+    rows = {
+        "took effect on 2 Jan 2020": publish(draft(admin, "One."), other, long_ago, long_ago),
+        "in force since 20 Nov 2026": publish(draft(admin, "Two."), other),
+        "takes effect on 1 Jan 2099": publish(draft(admin, "3."), other, date(2099, 1, 1)),
+    }
+    visitor = browser(admin)
+    for words, row in rows.items():
+        page = visitor.get(reverse("accounts:disclosure", args=[row.public_id])).content.decode()
+        assert [other for other in rows if other[:14] in page] == [words]
+        assert words in page
+    listed = visitor.get(reverse("accounts:disclosures")).content.decode()
+    assert [listed.count(state) for state in (">Announced<", ">Replaced<")] == [1, 1]
+
+
 def test_admins_write_and_colleagues_publish_in_the_browser(admin, firm):
     author = browser(admin)
     new = reverse("accounts:disclosure_new")
@@ -336,31 +354,6 @@ def test_admins_write_and_colleagues_publish_in_the_browser(admin, firm):
     assert supervisor.post(publishing, {"effective_date": "2099-01-01"}).status_code == 302
     assert supervisor.post(publishing, {"effective_date": "2099-01-01"}).status_code == 409
     assert "Stops" in supervisor.get(reverse("accounts:disclosures")).content.decode()
-
-
-def test_an_admin_records_a_mandate_and_the_client_ends_it(admin, household, client_user):
-    account = people.make_account(household)
-    address = reverse("accounts:mandate_new", args=[household.public_id])
-    facts = {
-        "account": str(account.public_id),
-        "signed_by": "Mia",
-        "signed_on": "2026-11-20",
-        "starts_on": "2026-11-20",
-        "text": "Trade for me.",
-        "turnover_share_max": "25",
-        "asset_classes": "us-equity  us-bonds",
-    }
-    assert browser(admin).post(address, {**facts, "starts_on": "2026-11-19"}).status_code == 422
-    assert browser(admin).post(address, facts).status_code == 302
-    mandate = Mandate.objects.get()
-    assert str(mandate.turnover_share_max) == "0.25000000"
-    assert mandate.asset_classes == ["us-equity", "us-bonds"]
-    page = reverse("accounts:documents", args=[household.public_id])
-    assert "Within the mandate that Mia signed" in browser(client_user).get(page).content.decode()
-    end = reverse("accounts:mandate_end", args=[household.public_id, account.public_id])
-    assert browser(client_user).post(end).status_code == 302
-    mandate.refresh_from_db()
-    assert mandate.ended_by == client_user
 
 
 def test_pages_take_no_more_queries_for_more_rows(admin, firm, household, client_user, settings):

@@ -12,14 +12,17 @@ from django.db import IntegrityError, connection
 
 from accounts import models
 from accounts.domain.roles import Role
-from accounts.operations import audit
+from accounts.operations import audit, consents, risk
 from accounts.operations.erasure import erase_words
 from accounts.operations.sealing import seal_journal
 from accounts.queries.proofs import prove_journal
 from accounts.queries.statements import build_statement
+from rebalancer.operations.consents import answer_proposal
 from robo.common.errors import NotAllowed, Refused
 from tests import people
 from tests.accounts.journal_world import make_sealed_firm, use_own_key, write_entries
+from tests.answers import make_answers
+from tests.rebalancer.world import DAY, NOW, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TODAY = date(2026, 11, 23)
@@ -162,6 +165,78 @@ def test_old_words_are_forgotten_and_the_chain_still_verifies(old_firm):
     assert {entry.recorded_at.year for entry in erased} == {2015}
     statement = build_statement(firm=old_firm, entry_id=erased[0].pk)
     assert statement["entries"][0]["summary"] == ""
+
+
+NAME, EMAIL = "Zoe Quillfeather", "zoe@quillfeather.example"
+
+
+def write_the_clients_word(monkeypatch):
+    """Let a client sign, agree, answer and end a mandate in 2015; return the firm's world."""
+    dated = audit._INSERT.replace("statement_timestamp()", "'2015-03-01'::timestamptz")
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "_INSERT", dated)
+        world = make_world()
+        client = people.make_client(world.household, name=NAME, email=EMAIL)
+        people.agree(client, people.publish_text(world.firm, today=DAY))
+        account = world.add_account("10000", is_discretionary=False, name=f"Account of {NAME}")
+        people.give_mandate(account, signed_by=NAME, text=f"I, {NAME} ({EMAIL}), agree.")
+        consents.end_mandate(account_id=account.pk, user_id=client.pk)
+        risk.answer_questionnaire(
+            household_id=world.household.pk,
+            answers=make_answers(horizon_years="1", priority="growth"),
+            actor_id=client.pk,
+            now=NOW,
+        )
+        consents.review_profile(
+            profile_id=world.household.risk_profiles.get().pk,
+            note=f"{NAME} was asked at {EMAIL}",
+            user_id=world.advisor.pk,
+        )
+        world.look()
+        for proposal in account.proposals.all():
+            answer_proposal(
+                proposal_id=proposal.pk,
+                user_id=client.pk,
+                is_yes=False,
+                content_hash=proposal.content_hash,
+                note=f"Call me, {EMAIL}",
+                now=NOW,
+            )
+    return world
+
+
+def find_words(firm):
+    """Return the actions of entries in which the client's name or address can be read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT action FROM accounts_auditentry e WHERE firm_id = %s"
+            " AND (e::text ILIKE %s OR e::text ILIKE %s)",
+            [firm.pk, f"%{NAME.split()[1]}%", f"%{EMAIL}%"],
+        )
+        return sorted({action for (action,) in cursor.fetchall()})
+
+
+def test_of_what_a_client_signed_and_said_no_name_stays_in_the_journal(settings, monkeypatch):
+    world = write_the_clients_word(monkeypatch)
+    firm = world.firm
+    settings.JOURNAL_CHECKPOINT_ENTRIES = 1
+    seal_journal(firm_id=firm.pk)
+    before = find_words(firm)
+    assert {
+        "accounts.mandate.recorded",
+        "accounts.mandate.ended",
+        "accounts.risk_profile.reviewed",
+        "rebalancer.proposal.answered_no",
+    } <= set(before), "the test must have something to forget"
+    erase_words(
+        household_id=world.household.pk,
+        before_date=date(2018, 1, 1),
+        user_id=world.admin.pk,
+        second_user_id=world.other_admin.pk,
+        today=TODAY,
+    )
+    assert find_words(firm) == []
+    call_command("verify_journal", firm=firm.name, seal=True)
 
 
 def test_two_people_of_the_firm_must_agree(old_firm):

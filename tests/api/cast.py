@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
+from accounts.domain.roles import Role
 from accounts.models import Account, User
 from portfolios.models import ModelPortfolio
 from rebalancer import models
@@ -32,6 +33,18 @@ class Cast:
     model: ModelPortfolio
     symbol: str
     people: dict[str, User] = field(default_factory=dict)
+    order_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # of no order at first
+
+    def make_order(self) -> models.Order:
+        """Approve the proposal; `keys` name the first of its orders from then on."""
+        self.world.approve(self.proposal)
+        order = models.Order.objects.filter(proposal=self.proposal).order_by("pk")[0]
+        self.order_id = str(order.public_id)
+        return order
+
+    def get_writer(self, name: str) -> User:
+        """Return who may post to a route: one of the people, or somebody new of that role."""
+        return self.people.get(name) or people.make_user(self.world.firm, Role(name.upper()))
 
     @property
     def keys(self) -> dict[str, str]:
@@ -40,6 +53,7 @@ class Cast:
             "household": str(self.world.household.public_id),
             "account": str(self.account.public_id),
             "proposal": str(self.proposal.public_id),
+            "order": self.order_id,
             "model": str(self.model.public_id),
             "symbol": self.symbol,
         }

@@ -24,6 +24,9 @@ STAFF_OF_FIRM = (404, 200, 200, 200, 404, 200, 404, 404, 404, 401)
 NOBODY = (404,) * 9 + (401,)
 # None: the call changes things, and a test of its own makes it.
 DECIDERS = (403, None, None, 404, 404, 404, 404, 404, 404, 401)
+# Their own word, and nobody else's: a text that nobody wrote, trades under a mandate.
+OWN_CONSENT = (409, 403, 403, 404, 404, 403, 404, 404, 404, 401)
+OWN_ANSWER = (400, 403, 403, 404, 404, 404, 404, 404, 404, 401)
 PRICERS = (404, 403, 403, 403, 404, None, 404, 403, None, 401)
 
 
@@ -36,6 +39,7 @@ class Route:
     write_answers: tuple[int | None, ...] = ()
     body: Any = None
     is_list: bool = False
+    writer: str = "advisor"  # who may post there
 
     @property
     def methods(self) -> set[str]:
@@ -48,10 +52,15 @@ class Route:
 
 CASH = {"amount": "1.00"}
 SEEN = {"content_hash": "0" * 64, "note": "no"}
+ANSWER = {"answer": "YES", "content_hash": "0" * 64}
+CONSENT = {"agree": [{"id": "00000000-0000-4000-8000-000000000000", "text_hash": "0" * 64}]}
 ROUTES = {
     "me": Route("v1/me/", EVERYBODY),
     "households": Route("v1/households/", EVERYBODY, is_list=True),
     "household": Route("v1/households/{household}/", OF_PROFILE),
+    "documents": Route(
+        "v1/households/{household}/documents/", OF_PROFILE, OWN_CONSENT, CONSENT, writer="client"
+    ),
     "accounts": Route("v1/accounts/", EVERYBODY, is_list=True),
     "account": Route("v1/accounts/{account}/", OF_HOUSEHOLD),
     "holdings": Route("v1/accounts/{account}/holdings/", OF_HOUSEHOLD),
@@ -63,13 +72,18 @@ ROUTES = {
     "approve": Route("v1/proposals/{proposal}/approve/", (), DECIDERS, SEEN),
     "reject": Route("v1/proposals/{proposal}/reject/", (), DECIDERS, SEEN),
     "remove_trades": Route("v1/proposals/{proposal}/remove-trades/", (), DECIDERS, {"trades": []}),
+    "answer": Route("v1/proposals/{proposal}/answer/", (), OWN_ANSWER, ANSWER, writer="client"),
     "orders": Route("v1/orders/", EVERYBODY, is_list=True),
+    # There is no order yet; `test_orders` cancels one.
+    "cancel_order": Route(
+        "v1/orders/{order}/cancel/", (), NOBODY, {"reason": "why"}, writer="supervisor"
+    ),
     # Nothing is named, so nobody who may stop something stops anything.
     "switches": Route("v1/switches/", EVERYBODY, (400,) * 9 + (401,), {}, is_list=True),
     "limits": Route("v1/limits/", STAFF),
     "execution_costs": Route("v1/execution-costs/", STAFF, is_list=True),
     "solve": Route("v1/solve/", (), EVERYBODY, CASE_SHOWN),
-    "prices": Route("v1/prices/", STAFF, PRICERS, [], is_list=True),
+    "prices": Route("v1/prices/", STAFF, PRICERS, [], is_list=True, writer="admin"),
     "price_history": Route("v1/prices/{symbol}/", STAFF_OF_FIRM, is_list=True),
     "models": Route("v1/models/", STAFF, is_list=True),
     "model": Route("v1/models/{model}/", STAFF_OF_FIRM),

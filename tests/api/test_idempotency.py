@@ -80,6 +80,8 @@ def test_a_key_belongs_to_whoever_sent_it(cast, advisor):
         ("proposals/{proposal}/approve/", {"content_hash": "0"}),
         ("proposals/{proposal}/reject/", {"content_hash": "0", "note": "no"}),
         ("proposals/{proposal}/remove-trades/", {"trades": []}),
+        ("proposals/{proposal}/answer/", {"answer": "YES", "content_hash": "0"}),
+        ("orders/{order}/cancel/", {"reason": "why"}),
         ("prices/", []),
     ],
 )

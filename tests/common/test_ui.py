@@ -106,10 +106,11 @@ def test_pager_keeps_the_other_query_parameters():
     assert html.count('aria-current="page"') == 1
 
 
-def test_pager_of_nothing():
+@pytest.mark.parametrize("count", [0, 1, 10])
+def test_a_list_that_fits_on_one_page_has_no_pager(count):
     request = RequestFactory().get("/")
-    html = render("{% pager page %}", request=request, page=Paginator([], 10).get_page(1))
-    assert not html.strip()
+    page = Paginator(range(count), 10).get_page(1)
+    assert not render("{% pager page %}", request=request, page=page).strip()
 
 
 def test_breadcrumbs_end_at_this_page():

@@ -97,7 +97,8 @@ def test_orders_of_many_accounts_go_as_one_and_share_one_price(script):
     script.say(ticket.client_order_id, "F1", 10, "99")
     orders.poll_broker(now=NOW)
     lines = describe_orders(
-        models.Order.objects.filter(side="SELL").select_related("block__security")
+        models.Order.objects.filter(side="SELL").select_related("security", "block__security"),
+        is_client=False,
     )
     assert sum(line.provisional_quantity for line in lines) == 10
     assert {line.order.status for line in lines} == {OrderStatus.PARTIALLY_FILLED}

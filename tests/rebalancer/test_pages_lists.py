@@ -7,9 +7,12 @@ import pytest
 import time_machine
 from django.urls import reverse
 
+from accounts.access import visible_households
 from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.models import Policy, Proposal
+from rebalancer.queries.pages.households import HouseholdSort, list_household_rows
 from robo.common.templatetags.figures import money
+from tests import people
 from tests.rebalancer.browsing import get, make_scene, post, text_of
 from tests.rebalancer.world import NOW
 
@@ -65,6 +68,20 @@ def test_households_are_ordered_by_what_they_are_worth_today(scene):
     lines = get(scene.people()["supervisor"], "households", sort="value").context["lines"]
     assert [line.value for line in lines] == sorted((line.value for line in lines), reverse=True)
     assert lines[0].public_id == richer.public_id
+
+
+def test_the_richest_come_first_before_they_are_cut_into_pages(scene):
+    world = scene.world
+    for name, cash in (("A little", "10"), ("Z lot", "1000000"), ("M some", "5000")):
+        household = people.make_household(world.firm, name, advisor=world.advisor)
+        world.add_account(cash, household_id=household.pk)
+        world.add_account(cash, household_id=household.pk)
+    world.look()
+    rows = list_household_rows(
+        households=visible_households(world.advisor), search="", sort=HouseholdSort.VALUE
+    )
+    found = [(row.name, row.value) for row in rows if row.pk != world.household.pk]
+    assert found == [("Z lot", 2_000_000), ("M some", 10_000), ("A little", 20)]
 
 
 @pytest.mark.parametrize("name", ["work_list", "households", "policy"])

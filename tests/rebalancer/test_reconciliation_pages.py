@@ -325,6 +325,19 @@ def test_an_admin_connects_a_broker_and_nobody_sees_its_key(world, keys):
     assert "hush" not in str(connected.settings)
 
 
+def test_a_form_offers_the_hosts_of_its_own_kind(world, keys, settings):
+    page = text_of(get(world.admin, "broker", kind="FIX"))
+    assert "alpaca.markets" not in page
+    assert "allows no host for FIX yet" in page
+    settings.BROKER_HOSTS = ["paper-api.alpaca.markets", "fix.broker.example"]
+    page = text_of(get(world.admin, "broker", kind="FIX"))
+    assert '<option value="fix.broker.example">' in page
+    assert "allows no host" not in page
+    page = text_of(get(world.admin, "broker", kind="ALPACA"))
+    assert '<option value="https://paper-api.alpaca.markets">' in page
+    assert "fix.broker.example" not in page
+
+
 def test_a_refused_form_shows_no_key_and_changes_nothing(world, keys):
     refused = post(world.admin, "broker", **ALPACA | {"url": "https://elsewhere.example"})
     assert refused.status_code == 422

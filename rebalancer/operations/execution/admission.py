@@ -18,6 +18,7 @@ from rebalancer.domain.execution import measure_fill_price, round_to_tick
 from rebalancer.domain.kinds import BrokerKind
 from rebalancer.domain.lifecycle import OrderEvent, OrderStatus
 from rebalancer.domain.limits import OrderFacts, RefusalCode
+from rebalancer.domain.stops import say_waiting
 from rebalancer.operations import gate
 from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.completing import close_orders
@@ -87,7 +88,7 @@ def keep_allowed(
     orders = _cancel_runs(orders, late, closed, now)
     waiting = [order for order in orders if missing[order.proposal_id]]
     for order in waiting:
-        order.reason = f"Waits: {' '.join(missing[order.proposal_id])}"[:300]
+        order.reason = say_waiting(" ".join(missing[order.proposal_id]))
     models.Order.objects.bulk_update(waiting, ["reason"])
     return [order for order in orders if not missing[order.proposal_id]]
 
@@ -249,7 +250,7 @@ def pass_gate(
     going = _cancel_runs(going, final, closed, now, also=waiting)
     for order in waiting:
         if order.proposal_id not in final:
-            order.reason = f"Waits: {refusals[order.pk].sentence}"[:300]
+            order.reason = say_waiting(refusals[order.pk].sentence)
     # Nothing else of them: what was cut for today's cash is cut anew when they go.
     models.Order.objects.bulk_update(
         [order for order in waiting if order.proposal_id not in final], ["reason"]

@@ -11,6 +11,7 @@ from rebalancer.domain.lifecycle import (
     ProposalStatus,
     advance_proposal,
 )
+from rebalancer.domain.stops import say_waiting
 from rebalancer.operations.approvals import list_changes_since
 from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.lapsing import SAVED, let_lapse
@@ -70,5 +71,5 @@ def _begin_batch(*, after: int, now: datetime) -> tuple[int, int | None]:
 
 def _say_why(proposal: models.Proposal, missing: list[str]) -> None:
     """Keep on the orders what they wait for; written only when it is not there already."""
-    words = f"Waits: {' '.join(missing)}"[:300]
+    words = say_waiting(" ".join(missing))
     proposal.orders.filter(status=OrderStatus.NEW).exclude(reason=words).update(reason=words)

@@ -23,6 +23,7 @@ from rebalancer.domain.lifecycle import (
     ProposalStatus,
     advance_order,
 )
+from rebalancer.domain.stops import say_waiting
 from rebalancer.operations import gate
 from rebalancer.operations.connections import get_broker_kind
 from rebalancer.operations.execution.admission import (
@@ -113,7 +114,7 @@ def _say_what_waits(
         order.reason = ""
         if order.firm_id not in doors:
             words = sessions[order.firm_id].wait or "The broker cannot be reached."
-            order.reason = f"Waits: {words}"[:300]
+            order.reason = say_waiting(words)
             waiting.append(order)
     models.Order.objects.bulk_update(waiting, ["reason"])
 

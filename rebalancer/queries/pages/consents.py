@@ -66,6 +66,11 @@ def may_be_answered(proposal: "Proposal", now: datetime) -> bool:
     )
 
 
+def wants_answer(proposal: "Proposal", now: datetime) -> bool:
+    """Return whether a client is asked for a yes or no to it; expects its account at hand."""
+    return not proposal.account.is_discretionary and may_be_answered(proposal, now)
+
+
 def find_answer(proposal: "Proposal") -> "ClientAnswer | None":
     """Return the client's yes or no, or None."""
     return getattr(proposal, "client_answer", None)

@@ -1,15 +1,17 @@
 """What the pages of the controls show: switches, limits and their use today, halts, hours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from accounts.domain.roles import Role
+from portfolios.queries.halts import halts_in_force
 from rebalancer import models
+from rebalancer.domain.lifecycle import OPEN_ORDER, ProposalStatus
 from rebalancer.domain.limits import (
     CHOICES,
     FIELD_NAMES,
@@ -19,12 +21,15 @@ from rebalancer.domain.limits import (
     LimitStatus,
     SwitchScope,
 )
+from rebalancer.domain.stops import tell_client_paused
 from rebalancer.queries import controls
 
 if TYPE_CHECKING:
     from accounts.models import Account, Firm, User
 
 HISTORY_LENGTH = 8
+WAITING_SHOWN_MAX = 3
+HALT = "HALT"  # beside the scopes of switches
 SCOPE_RANKS = {scope.value: rank for rank, scope in enumerate(SwitchScope)}
 
 
@@ -68,10 +73,11 @@ class LimitsPage:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What a page says at its top while something is stopped."""
+    """What a page says at its top while something is stopped, or orders wait for a halt."""
 
     text: str
     is_everything: bool
+    waiting: Sequence[str] = ()  # sentences about single securities
 
 
 def list_stops(
@@ -165,32 +171,107 @@ def find_account_stops(account: "Account") -> QuerySet[models.Switch]:
     )
 
 
-def build_banner(user: "User") -> Banner | None:
-    """Return what is stopped, for the top of every page of this person; one query.
+def build_banner(
+    *, user: "User", accounts: "QuerySet[Account] | None", now: datetime
+) -> Banner | None:
+    """Return what is stopped, for the top of every page of this person; two queries at most.
 
-    Clients are told at the same time as staff, without the reasons that staff gave.
+    Clients are told at the same time as staff, without the reasons that staff gave. Of a single
+    security they are told while orders of theirs wait for it, and so is whoever looks after
+    `accounts` (None: nobody's).
     """
+    is_client = user.role == Role.CLIENT
+    rows = _list_stopped(user, now if accounts is not None else None)
+    switches = [row for row in rows if row.scope in SCOPE_RANKS]
+    is_everything = bool(switches) and switches[0].scope in (SwitchScope.ALL, SwitchScope.FIRM)
+    waiting: Sequence[str] = ()
+    if accounts is not None and not is_everything:
+        held = {row.security_id: row for row in rows if row.security_id is not None}
+        waiting = _say_what_waits(held, accounts, is_client=is_client)
+    told = [row for row in switches if not is_client or row.security_id is None]
+    if not told and not waiting:
+        return None
+    return Banner(_say_what_is_stopped(told, is_client=is_client), is_everything, waiting)
+
+
+class _Stopped(NamedTuple):
+    """A switch that is on, or a halt."""
+
+    scope: str
+    reason: str
+    security_id: int | None
+    symbol: str | None
+
+
+def _list_stopped(user: "User", now: datetime | None) -> list[_Stopped]:
+    """Return what is stopped for this person, the widest first, with halts at `now` if given."""
     conditions = Q(scope=SwitchScope.ALL) | Q(firm_id=user.firm_id)
     if user.role == Role.CLIENT:
-        conditions = Q(scope__in=[SwitchScope.ALL, SwitchScope.FIRM]) & conditions
+        wide = [SwitchScope.ALL, SwitchScope.FIRM, SwitchScope.SECURITY]
+        conditions &= Q(scope__in=wide)
         conditions |= Q(account__household_id=user.household_id)
-    rows = sorted(
-        models.Switch.objects.filter(conditions, is_stopped=True).values_list("scope", "reason"),
-        key=lambda row: SCOPE_RANKS[row[0]],
+    columns = ("reason", "security_id", "security__symbol")
+    found = models.Switch.objects.filter(conditions, is_stopped=True).values_list("scope", *columns)
+    if now is not None:
+        halts = halts_in_force(firm_id=user.firm_id, now=now)
+        # One question for every page: what is stopped, by whatever means.
+        found = found.union(halts.values_list(Value(HALT), *columns), all=True)
+    rows = [_Stopped(*row) for row in found]
+    return sorted(
+        rows, key=lambda row: (SCOPE_RANKS.get(row.scope, len(SCOPE_RANKS)), row.symbol or "")
     )
+
+
+def _say_what_is_stopped(rows: Sequence[_Stopped], *, is_client: bool) -> str:
+    """Return what switches stop, the widest first; empty when none does."""
     if not rows:
-        return None
-    widest, reason = rows[0]
-    is_everything = widest in (SwitchScope.ALL, SwitchScope.FIRM)
-    if user.role == Role.CLIENT:
+        return ""
+    is_everything = rows[0].scope in (SwitchScope.ALL, SwitchScope.FIRM)
+    if is_client:
         what = "Trading is" if is_everything else "Trading of one of your accounts is"
-        return Banner(f"{what} paused for now. What you own stays as it is.", is_everything)
+        return f"{what} paused for now. What you own stays as it is."
     if is_everything:
-        return Banner(f"All trading is stopped: {reason}", is_everything=True)
-    return Banner(f"Stopped now: {_count(rows)}.", is_everything=False)
+        return f"All trading is stopped: {rows[0].reason}"
+    return f"Stopped now: {_count([row.scope for row in rows])}."
 
 
-def _count(rows: Sequence[tuple[str, str]]) -> str:
+def _say_what_waits(
+    held: Mapping[int, _Stopped], accounts: "QuerySet[Account]", *, is_client: bool
+) -> Sequence[str]:
+    """Return sentences about the securities that are held up and wanted; one query, or none."""
+    if not held:
+        return ()
+    of_accounts = accounts.order_by().values("pk")
+    ids = models.Order.objects.filter(
+        security_id__in=held, account__in=of_accounts, status__in=sorted(OPEN_ORDER)
+    ).values_list("security_id")
+    if not is_client:
+        # What waits for a decision is an advisor's to know, not yet a client's.
+        ids = ids.union(
+            models.Trade.objects.filter(
+                security_id__in=held,
+                proposal__account__in=of_accounts,
+                proposal__status=ProposalStatus.PENDING,
+            ).values_list("security_id")
+        )
+    wanted = sorted(
+        (held[security_id] for security_id in {row[0] for row in ids}),
+        key=lambda row: row.symbol or "",
+    )
+    if not wanted:
+        return ()
+    if is_client:
+        return (tell_client_paused([row.symbol or "" for row in wanted]),)
+    lines = [
+        f"Orders or proposals wait for {row.symbol}, which is "
+        f"{'halted' if row.scope == HALT else 'stopped'}: {row.reason}"
+        for row in wanted
+    ]
+    more = len(lines) - WAITING_SHOWN_MAX
+    return [*lines[:WAITING_SHOWN_MAX], *([f"And they wait for {more} more."] if more > 0 else [])]
+
+
+def _count(scopes: Sequence[str]) -> str:
     nouns = {
         SwitchScope.ACCOUNT: ("account", "accounts"),
         SwitchScope.SECURITY: ("security", "securities"),
@@ -198,7 +279,7 @@ def _count(rows: Sequence[tuple[str, str]]) -> str:
     }
     parts = []
     for scope, (one, many) in nouns.items():
-        count = sum(row[0] == scope for row in rows)
+        count = scopes.count(scope)
         if count:
             parts.append(f"{count} {one if count == 1 else many}")
     return ", ".join(parts)

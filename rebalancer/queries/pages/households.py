@@ -65,7 +65,10 @@ def list_household_rows(
     # The newest check of every account, summed: near enough to order by, without a price to look
     # up for every household of the firm.
     newest = (
-        models.Check.objects.filter(account__household=OuterRef("pk"), account__is_open=True)
+        # The household is two queries further out.
+        models.Check.objects.filter(
+            account__household=OuterRef(OuterRef("pk")), account__is_open=True
+        )
         .order_by("account_id", "-id")
         .distinct("account_id")
         .values("pk")

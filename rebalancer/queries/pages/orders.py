@@ -11,6 +11,7 @@ from portfolios.domain.money import ZERO
 from rebalancer import models
 from rebalancer.domain.blocks import share_out
 from rebalancer.domain.lifecycle import OPEN_ORDER, OrderStatus
+from rebalancer.domain.stops import tell_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class OrderLine:
     average_price: Decimal | None
     # What was filled of a working block is shared out for good when the block is over.
     provisional_quantity: Decimal
+    reason: str  # why it waits, or ended otherwise than filled, for this reader
 
     @property
     def companion_count(self) -> int:
@@ -87,8 +89,13 @@ def measure_average_price(order: models.Order) -> Decimal | None:
     return order.filled_amount / order.filled_quantity if order.filled_quantity else None
 
 
-def describe_orders(orders: Iterable[models.Order]) -> list[OrderLine]:
-    """Return orders as lines; their blocks, with securities, are at hand."""
+def tell_reason(order: models.Order, *, is_client: bool) -> str:
+    """Return why an order waits, or ended otherwise than filled; its security is at hand."""
+    return tell_client(order.reason, order.security.symbol) if is_client else order.reason
+
+
+def describe_orders(orders: Iterable[models.Order], *, is_client: bool) -> list[OrderLine]:
+    """Return orders as lines; their securities, and their blocks with securities, are at hand."""
     shares: dict[int, Mapping[str, Decimal]] = {}
     lines = []
     for order in orders:
@@ -98,7 +105,14 @@ def describe_orders(orders: Iterable[models.Order]) -> list[OrderLine]:
             if block.pk not in shares:
                 shares[block.pk] = _share_so_far(block)
             provisional = shares[block.pk].get(order.client_order_id, ZERO)
-        lines.append(OrderLine(order, measure_average_price(order), provisional))
+        lines.append(
+            OrderLine(
+                order,
+                measure_average_price(order),
+                provisional,
+                tell_reason(order, is_client=is_client),
+            )
+        )
     return lines
 
 

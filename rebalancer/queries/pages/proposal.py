@@ -334,7 +334,7 @@ def _find_moved(
     return tuple(sorted(moved, key=lambda item: (not item.is_too_far, item.symbol)))
 
 
-def load_progress(proposal: models.Proposal) -> Progress:
+def load_progress(proposal: models.Proposal, *, is_client: bool) -> Progress:
     """Return a proposal's orders with their fills, sells first, in two queries."""
     orders = tuple(
         models.Order.objects.filter(proposal=proposal)
@@ -342,7 +342,7 @@ def load_progress(proposal: models.Proposal) -> Progress:
         .prefetch_related(Prefetch("fills", models.Fill.objects.order_by("id")))
         .order_by("-side", "security__symbol")
     )
-    lines = tuple(describe_orders(orders))
+    lines = tuple(describe_orders(orders, is_client=is_client))
     wanted = sum((order.quantity * order.trade.price for order in orders), ZERO)
     filled = sum(
         (
