@@ -60,13 +60,13 @@ _ORDER_FAULTS: dict[str, str] = {
           AND (d.id IS NULL OR NOT d.is_approved OR d.decided_by_id = p.proposed_by_id
                OR d.content_hash <> p.content_hash OR t.proposal_id <> p.id
                OR t.side <> o.side OR t.security_id <> o.security_id OR o.quantity > t.quantity)""",
-    # An order counts in the shares of its day: a split since then may be in the books already, and
-    # have paid out less than a step of them.
+    # An order counts in the shares of its day: a split since then may be in the books already. A
+    # reverse one has paid out less than a share step, which later splits may have multiplied.
     "more shares are on sale than are held": """
         SELECT account_id, format('account %%s, %%s: selling %%s of %%s', number, symbol,
                       sum(selling), held)
         FROM (SELECT o.account_id, a.number, s.symbol, coalesce(h.quantity, 0) AS held,
-                     CASE WHEN x.factor < 1 THEN s.share_step ELSE 0 END AS paid_out,
+                     coalesce(s.share_step * x.fractions, 0) AS paid_out,
                      round((o.quantity - o.filled_quantity) * coalesce(x.factor, 1), 8) AS selling
               FROM rebalancer_order o
               JOIN rebalancer_proposal p ON p.id = o.proposal_id
@@ -76,7 +76,9 @@ _ORDER_FAULTS: dict[str, str] = {
               LEFT JOIN portfolios_holding h
                      ON h.account_id = o.account_id AND h.security_id = o.security_id
               LEFT JOIN LATERAL (
-                  SELECT exp(sum(ln(c.new_shares::numeric / c.old_shares))) AS factor
+                  SELECT exp(sum(ln(c.new_shares::numeric / c.old_shares))) AS factor,
+                         count(*) FILTER (WHERE c.new_shares < c.old_shares) * exp(sum(ln(
+                             greatest(c.new_shares::numeric / c.old_shares, 1)))) AS fractions
                   FROM portfolios_corporateaction c
                   WHERE c.security_id = o.security_id AND c.status = 'APPLIED'
                     AND c.new_shares IS NOT NULL

@@ -98,9 +98,16 @@ def scale(
 
 def count_fractions(
     splits: Mapping[int, list[tuple[date, Fraction]]], security_id: int, until: date
-) -> int:
-    """Return how often less than a share step of a security may have been paid out."""
-    return sum(ratio < 1 and day <= until for day, ratio in splits.get(security_id, ()))
+) -> Fraction:
+    """Return of how many share steps of a security parts may have been paid out, as of today.
+
+    Each reverse split pays out less than one; splits after it would have multiplied that.
+    """
+    ratios = [ratio for day, ratio in splits.get(security_id, ()) if day <= until]
+    steps = Fraction(sum(ratio < 1 for ratio in ratios))
+    for ratio in ratios:
+        steps *= max(ratio, Fraction(1))
+    return steps
 
 
 def sum_cash(firm_id: int) -> Mapping[int, Decimal]:

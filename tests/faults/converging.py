@@ -193,7 +193,7 @@ def _compare_accounts(schedule: Schedule) -> list[str]:
     }
     steps = dict(Security.objects.filter(firm_id=firm.pk).values_list("pk", "share_step"))
     for key in {*held, *shares}:
-        paid_out = companies.count_fractions(splits, key[1], today) * steps[key[1]]
+        paid_out = companies.count_fractions(splits, key[1], today) * Fraction(steps[key[1]])
         lacking = shares[key] - Fraction(held.get(key, ZERO))
         if key[0] not in broken and not 0 <= lacking <= paid_out:
             found.append(f"account, security {key}: {held.get(key, ZERO)}, not {shares[key]}")
