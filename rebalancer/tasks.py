@@ -1,10 +1,15 @@
 """Celery's nudges to look: each reads the clock, and calls operations that may run twice."""
 
 import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
 from celery import Task, shared_task
-from kombu.exceptions import OperationalError
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as NoRedis
 
 from accounts.queries import people
 from portfolios.queries.books import get_market_date
@@ -19,6 +24,7 @@ from rebalancer.operations import (
     reconciliation,
 )
 from robo.common import clock
+from robo.common.builds import OtherBuild
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +36,7 @@ def nudge(task: Task, **arguments: Any) -> None:
     """Ask a worker to look once the transaction commits; without Redis the next beat will do."""
     try:
         task.delay_on_commit(**arguments)
-    except OperationalError:
+    except NoRedis:
         logger.warning("no broker to nudge %s; the sweep will find the work", task.name)
 
 
@@ -48,15 +54,25 @@ def find_due_checks() -> None:
         price_date = cycles.get_cycle_date(firm_id=firm.pk, now=now)
         if price_date is None:
             continue
-        looked = checks.find_due_checks(
-            firm_id=firm.pk, price_date=price_date, now=now, shards_max=SHARDS_PER_TASK
-        )
-        answered = proposals.propose(
-            firm_id=firm.pk, price_date=price_date, now=now, shards_max=SHARDS_PER_TASK
-        )
-        if looked or answered:
+        done = [
+            _take_step(step, firm.pk, price_date, now)
+            for step in (checks.find_due_checks, proposals.propose)
+        ]
+        if any(done):
             # There may be more: look again, in a task of its own and so within its time limit.
             nudge(find_due_checks)
+
+
+def _take_step(
+    step: Callable[..., Counter[str]], firm_id: int, price_date: date, now: datetime
+) -> Counter[str]:
+    try:
+        return step(firm_id=firm_id, price_date=price_date, now=now, shards_max=SHARDS_PER_TASK)
+    except (SoftTimeLimitExceeded, OperationalError, InterfaceError, OtherBuild):
+        raise
+    except Exception:  # the next tick tries smaller shards; nothing else is held up
+        logger.exception("firm %s: a shard failed", firm_id)
+        return Counter()
 
 
 @shared_task

@@ -8,6 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from robo import localservices
+from robo.common.schema import list_migrations, name_connection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -31,6 +32,11 @@ ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 SITE_IS_HTTPS = env.bool("EVENKEEL_HTTPS", default=not (DEBUG or DEMO))
 
+# Which build this process is of: the name that you give it, and the migrations that it comes with.
+BUILD = env("EVENKEEL_BUILD", default="unnamed")
+OWN_APPS = ["accounts", "portfolios", "rebalancer"]
+OWN_MIGRATIONS = list_migrations(BASE_DIR, OWN_APPS)
+
 # --- Applications -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
@@ -52,9 +58,7 @@ INSTALLED_APPS = [
     "drf_standardized_errors",
     "rest_framework",
     "robo.common",
-    "accounts",
-    "portfolios",
-    "rebalancer",
+    *OWN_APPS,
 ]
 
 MIDDLEWARE = [
@@ -115,6 +119,10 @@ if DB_ROLE not in _DATABASE_URLS:
     raise ImproperlyConfigured(f"EVENKEEL_DB_ROLE is web, worker or owner, not {DB_ROLE!r}.")
 DATABASES = {"default": env.db_url_config(_DATABASE_URLS[DB_ROLE])}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+# Whoever looks at the connections sees who is there, and who is left of an older build.
+DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = name_connection(
+    DB_ROLE, BUILD, OWN_MIGRATIONS
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
@@ -275,7 +283,7 @@ SESSION_COOKIE_NAME = "__Host-session" if SITE_IS_HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrf" if SITE_IS_HTTPS else "csrftoken"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_SSL_REDIRECT = SITE_IS_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^api/v1/"]  # EncryptedApiMiddleware refuses these
+SECURE_REDIRECT_EXEMPT = [r"^(health|ready)/$", r"^api/v1/"]  # EncryptedApiMiddleware refuses these
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SITE_IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SITE_IS_HTTPS
 if env.bool("EVENKEEL_BEHIND_PROXY", default=False):

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
+from robo.common.builds import find_mismatch
+from robo.common.schema import DIGITS_SHOWN, digest_migrations
 from robo.common.secrets import SecretsKeyMissing, SecretUnreadable, find_key_faults, reseal
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,12 @@ def check_start() -> None:
             "Staff need a second step to sign in, and nothing can keep its secret:"
             " set EVENKEEL_SECRETS_KEY."
         )
+    schema = digest_migrations(settings.OWN_MIGRATIONS)[:DIGITS_SHOWN]
+    logger.info("%s of build %s, schema %s", settings.DB_ROLE, settings.BUILD, schema)
     try:
+        words = find_mismatch()
+        if words:
+            logger.critical("%s", words)
         with connection.cursor() as cursor:
             # Not by the tables themselves, which show the web's role no row before it is known
             # whose request it is.

@@ -1,6 +1,10 @@
 """Mounts the three apps, Django's admin, the API and the health check."""
 
+import logging
+from http import HTTPStatus
+
 from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import include, path
@@ -9,6 +13,10 @@ from accounts.access import get_signed_in_user
 from accounts.domain.roles import Role
 from accounts.urls import door_patterns
 from robo.common.admin import site
+from robo.common.builds import find_mismatch
+from robo.common.unavailable import RETRY_SECONDS
+
+logger = logging.getLogger(__name__)
 
 START_PAGES: dict[str, str] = {
     Role.ADVISOR: "rebalancer:work_list",
@@ -23,6 +31,25 @@ START_PAGES: dict[str, str] = {
 def health(request: HttpRequest) -> HttpResponse:
     """Answer that the web server stands."""
     return HttpResponse("ok", content_type="text/plain; charset=utf-8")
+
+
+@login_not_required
+def ready(request: HttpRequest) -> HttpResponse:
+    """Answer whether requests may be sent here: the database answers, and is of this build."""
+    try:
+        mismatch = find_mismatch()
+    except DatabaseError:
+        words = "not ready: the database cannot be asked"
+    else:
+        # Which migrations differ is in the log, and nobody else's business.
+        words = "not ready: the database is of another build" if mismatch else ""
+        if mismatch:
+            logger.critical("%s", mismatch)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if words else HTTPStatus.OK
+    answer = HttpResponse(words or "ok", status=status, content_type="text/plain; charset=utf-8")
+    if words:
+        answer["Retry-After"] = str(RETRY_SECONDS)
+    return answer
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -46,4 +73,5 @@ urlpatterns = [
     path("admin/", site.urls),
     path("api/", include("robo.api_urls")),
     path("health/", health, name="health"),
+    path("ready/", ready, name="ready"),
 ]

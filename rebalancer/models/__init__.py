@@ -8,7 +8,7 @@ from rebalancer.models.answers import ClientAnswer
 from rebalancer.models.connections import BrokerConnection
 from rebalancer.models.controls import EnteredOrder, LimitSet, LimitUse, RateUse, Switch
 from rebalancer.models.costs import CostEstimate
-from rebalancer.models.looks import Check, CycleRun
+from rebalancer.models.looks import Check, CycleRun, LookShard
 from rebalancer.models.orders import Block, Execution, Fill, Order, ParkedReport, Slice
 from rebalancer.models.policies import Policy, PolicyAssignment
 from rebalancer.models.proposals import Decision, Proposal, Trade, TradeLot
@@ -28,6 +28,7 @@ __all__ = [
     "Fill",
     "LimitSet",
     "LimitUse",
+    "LookShard",
     "Order",
     "ParkedReport",
     "Policy",

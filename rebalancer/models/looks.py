@@ -52,6 +52,21 @@ class CycleRun(models.Model):
         return f"{self.label}: {self.status}"
 
 
+class LookShard(models.Model):
+    """Accounts that a worker looks at together; gone with what it found.
+
+    One that stays behind tells of a worker that did not survive it, or of an error.
+    """
+
+    firm = models.ForeignKey("accounts.Firm", on_delete=models.PROTECT, related_name="+")
+    price_date = models.DateField()
+    account_ids = models.JSONField()
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.price_date}: {len(self.account_ids)} accounts"
+
+
 class Check(models.Model):
     """One look at one account: how far it had drifted, and whether that calls for trades."""
 
@@ -73,6 +88,9 @@ class Check(models.Model):
     drift = models.JSONField(default=list)
     tracking_error = WeightField(null=True, help_text="per year; where the policy looks at risk")
     certificate = models.JSONField(default=dict, help_text="why no trade was worth it, in numbers")
+    attempt_count = models.PositiveSmallIntegerField(
+        default=0, help_text="how often a worker set out to answer it"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

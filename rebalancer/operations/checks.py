@@ -26,9 +26,11 @@ from rebalancer.engine.risk import measure_tracking_error
 from rebalancer.engine.route import measure_gains
 from rebalancer.engine.targets import Targets, resolve_targets
 from rebalancer.operations import proposals
+from rebalancer.operations.shards import NOT_LOOKED_AT, count_attempt, split_looks
 from rebalancer.operations.trail import audit_proposals
-from rebalancer.queries.books import SHARD_ACCOUNTS, load_book
+from rebalancer.queries.books import load_book
 from rebalancer.queries.work import DueLook, list_due_looks
+from robo.common.builds import check_build
 from robo.common.errors import Refused
 
 # Below this a calendar rebalance has nothing to do: one hundredth of a point in all.
@@ -46,14 +48,37 @@ def find_due_checks(
     """Look at every account that is due, and return how many checks ended in which status.
 
     Shard by shard, each stored on its own: with `shards_max` the rest is left for the next call.
+    Accounts whose looks workers did not survive are set aside after a few attempts (`shards`).
     """
     looks = list_due_looks(firm_id=firm_id, price_date=price_date)
     counts: Counter[str] = Counter()
-    for start in range(0, len(looks), SHARD_ACCOUNTS)[:shards_max]:
-        shard = looks[start : start + SHARD_ACCOUNTS]
-        counts += check_drift(firm_id=firm_id, looks=shard, price_date=price_date, now=now)
+    if not looks:
+        return counts
+    shards, hopeless = split_looks(firm_id=firm_id, price_date=price_date, looks=looks)
+    counts += _set_aside(firm_id, hopeless, price_date)
+    for shard in shards[:shards_max]:
+        with count_attempt(firm_id=firm_id, price_date=price_date, looks=shard):
+            counts += check_drift(firm_id=firm_id, looks=shard, price_date=price_date, now=now)
         on_shard()
     return counts
+
+
+def _set_aside(firm_id: int, looks: Sequence[DueLook], price_date: date) -> Counter[str]:
+    """Store checks of accounts that cannot be looked at."""
+    checks = [
+        models.Check(
+            firm_id=firm_id,
+            account_id=look.account_id,
+            cause=look.cause,
+            period_key=look.period_key,
+            price_date=price_date,
+            status=CheckStatus.BLOCKED,
+            reason=NOT_LOOKED_AT,
+        )
+        for look in looks
+    ]
+    models.Check.objects.bulk_create(checks, ignore_conflicts=True)
+    return Counter(check.status for check in checks)
 
 
 @transaction.atomic
@@ -120,6 +145,7 @@ def request_check(*, account_id: int, user_id: int, now: datetime) -> models.Che
     """Look at one account because a person asks, and propose at once if trades are due.
 
     :raises Refused: when trades of the account are under way, or no price is on record.
+    :raises OtherBuild: where the database is not the one that this code is made for.
     """
     account = people.get_account(account_id)
     is_busy = models.Proposal.objects.filter(
@@ -132,6 +158,7 @@ def request_check(*, account_id: int, user_id: int, now: datetime) -> models.Che
         raise Refused("No price has been recorded yet.")
     key = f"REQUEST-{now:%Y%m%dT%H%M%S%f}"
     with transaction.atomic():
+        check_build()
         check_drift(
             firm_id=account.firm_id,
             looks=[DueLook(account_id, Cause.REQUESTED, key)],

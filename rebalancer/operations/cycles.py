@@ -27,6 +27,7 @@ from rebalancer import models
 from rebalancer.domain.kinds import CycleStatus, MarketMove
 from rebalancer.operations.checks import find_due_checks
 from rebalancer.operations.proposals import propose
+from robo.common.builds import OtherBuild, check_build
 from robo.common.errors import Conflict, Refused
 from robo.common.market_calendar import list_sessions_after
 
@@ -105,6 +106,8 @@ def run_cycle(*, cycle_run_id: int, now: datetime) -> models.CycleRun:
     try:
         while run.price_dates:
             _run_day(run, date.fromisoformat(run.price_dates[0]), now)
+    except OtherBuild:
+        raise  # whoever fits the database takes the run up where it stands
     except Exception as error:
         run.status, run.error = CycleStatus.FAILED, f"{type(error).__name__}: {error}"[:500]
         run.finished_at = now
@@ -163,6 +166,7 @@ def _run_day(run: models.CycleRun, day: date, now: datetime) -> None:
         firm_id=run.firm_id, price_date=day, now=now, on_shard=partial(_show_life, run)
     )
     figures += Counter({f"answers_{status.lower()}": n for status, n in answers.items()})
+    check_build()  # else the day may seem done because nothing of it was ours to do
     run.figures = dict(figures)
     run.price_dates = run.price_dates[1:]
     _report(run, f"{day:%d %b}: done", 0)

@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from accounts.access import has_permission, visible_accounts
 from accounts.domain.permissions import Permission
@@ -24,10 +23,11 @@ from rebalancer.domain.lifecycle import (
     advance_proposal,
 )
 from rebalancer.engine.book import NO_BUY, NO_SELL, LockRow
-from rebalancer.operations.solving import Wanted, read_wanted, solve_checks
+from rebalancer.operations.shards import forgive_checks, take_shard
+from rebalancer.operations.solving import NO_PLAN, Wanted, read_wanted, solve_checks
 from rebalancer.operations.storing import store_proposals
 from rebalancer.operations.trail import audit_proposals
-from rebalancer.queries.books import SHARD_ACCOUNTS
+from robo.common.builds import this_build
 from robo.common.errors import Conflict, NotAllowed, Refused
 
 
@@ -42,15 +42,25 @@ def propose(
     """Write a proposal for every check of the firm that wants trades; return counts by outcome.
 
     Shards are taken with SKIP LOCKED, so that several workers may do this at once; a check that a
-    killed worker had taken is found again. One whose account has trades under way waits for them.
-    With `shards_max` the rest is left for the next call.
+    killed worker had taken is found again, a few times (`shards`). One whose account has trades
+    under way waits for them. With `shards_max` the rest is left for the next call.
     """
     maker = people.get_service_user(firm_id)
     counts: Counter[str] = Counter()
     for _shard in range(shards_max) if shards_max is not None else count():
-        answers = _propose_shard(
-            firm_id=firm_id, price_date=price_date, now=now, proposed_by_id=maker.pk
-        )
+        check_ids, set_aside = take_shard(firm_id=firm_id)
+        answers: Counter[str] = Counter()
+        if set_aside:
+            answers[CheckStatus.BLOCKED] = set_aside
+        if check_ids:
+            with forgive_checks(check_ids):
+                answers = _propose_shard(
+                    check_ids,
+                    firm_id=firm_id,
+                    price_date=price_date,
+                    now=now,
+                    proposed_by_id=maker.pk,
+                )
         if not answers:
             break
         counts += answers
@@ -60,19 +70,24 @@ def propose(
 
 @transaction.atomic
 def _propose_shard(
-    *, firm_id: int, price_date: date, now: datetime, proposed_by_id: int
+    check_ids: Sequence[int],
+    *,
+    firm_id: int,
+    price_date: date,
+    now: datetime,
+    proposed_by_id: int,
 ) -> Counter[str]:
-    under_way = models.Proposal.objects.filter(
-        account_id=OuterRef("account_id"), status__in=OPEN_PROPOSAL - {ProposalStatus.PENDING}
-    )
-    checks = list(
+    found = list(
         models.Check.objects.select_for_update(skip_locked=True)
-        .filter(~Exists(under_way), firm_id=firm_id, status=CheckStatus.DUE)
-        .order_by("id")[:SHARD_ACCOUNTS]
+        .filter(this_build(), pk__in=check_ids, status=CheckStatus.DUE)
+        .order_by("id")
     )
-    pending = _lock_accounts([check.account_id for check in checks])
-    # Approved while we waited for the lock: its checks wait as well.
-    checks = [c for c in checks if _may_be_replaced(pending.get(c.account_id))]
+    pending = _lock_accounts([check.account_id for check in found])
+    # Approved while we waited for the lock: its checks wait as well, and were not tried.
+    checks = [c for c in found if _may_be_replaced(pending.get(c.account_id))]
+    if len(checks) < len(found):
+        waiting = {c.pk for c in found} - {c.pk for c in checks}
+        models.Check.objects.filter(pk__in=waiting).update(attempt_count=0)
     # Of several checks of one account the newest speaks; the others are answered with it.
     newest = {check.account_id: check for check in checks}
     solved, unsolved = solve_checks(
@@ -174,6 +189,7 @@ def refresh_proposal(*, proposal_id: int, now: datetime) -> models.Proposal | No
 
     Returns None when nothing worth trading is left: the old one has expired then.
 
+    :raises Refused: when the engine fails; the old one stays.
     :raises Conflict: when the proposal no longer waits for a decision.
     """
     with transaction.atomic():
@@ -264,12 +280,15 @@ def _solve_again(
         LockRow(proposal.account_id, security_id, NO_BUY if side == Side.BUY else NO_SELL)
         for security_id, side in refused_trades
     ]
-    solved, _unsolved = solve_checks(
+    solved, unsolved = solve_checks(
         firm_id=proposal.firm_id,
         checks=[proposal.origin_check],
         price_date=price_date,
         wanted=replace(wanted, extra_locks=locks),
     )
+    broken = [row.reason for row in unsolved if row.reason.startswith(NO_PLAN)]
+    if broken:
+        raise Refused(f"The proposal stays as it is: {broken[0]}.")
     if not solved:
         return None
     [fresh] = store_proposals(

@@ -1,6 +1,8 @@
 """From checks to exact plans: what each account's proposal will hold, or why it gets none."""
 
+import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -8,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from celery.exceptions import SoftTimeLimitExceeded
 
 from rebalancer import models
 from rebalancer.domain.kinds import BandLevel, Cause, CheckStatus, Mode
@@ -20,10 +23,14 @@ from rebalancer.engine.case.store import write_case
 from rebalancer.engine.columns import CENTS, Floats, from_units
 from rebalancer.engine.drift import CASH_LABEL, Drift, measure_drift
 from rebalancer.engine.exact import measure_values_after
-from rebalancer.engine.outcome import Case
+from rebalancer.engine.outcome import Case, Outcome
 from rebalancer.engine.route import choose_mode, solve_households
 from rebalancer.engine.targets import resolve_targets
 from rebalancer.queries.books import load_book
+
+logger = logging.getLogger(__name__)
+
+NO_PLAN = "the engine gave no answer that can be used"
 
 
 @dataclass(frozen=True)
@@ -155,21 +162,43 @@ def _solve_case(
         for account in checks
         if account not in blocked
     }
-    for household, outcome in solve_households(case, modes).items():
-        mine = [a for a in modes if book.household_index[a] == household]
+    by_household: dict[int, dict[int, Mode]] = defaultdict(dict)
+    for account, mode in modes.items():
+        by_household[int(book.household_index[account])][account] = mode
+    outcomes = _solve_all(case, modes)
+    for household, mine in by_household.items():
+        rows: Sequence[Solved | Unsolved]
         try:
+            outcome = outcomes.get(household) or solve_households(case, mine)[household]
             answer = answer_outcome(case, household, outcome)
+            number = uuid.uuid4()
+            rows = [_sort_answer(case, answer, a, checks[a], number) for a in mine]
+        except SoftTimeLimitExceeded:
+            raise
         except PlanRefused as error:
-            reason = f"the plan failed its check: {error}"
-            unsolved += [Unsolved(checks[a], CheckStatus.BLOCKED, reason) for a in mine]
-            continue
-        number = uuid.uuid4()
-        for account in mine:
-            row = _sort_answer(case, answer, account, checks[account], number)
-            if isinstance(row, Solved):
-                solved.append(row)
-            else:
-                unsolved.append(row)
+            rows = _set_aside(mine, checks, f"the plan failed its check: {error}")
+        except Exception as error:  # whatever a solver does to one household, the others get theirs
+            logger.exception("household %s: no plan", book.households[household].household_id)
+            rows = _set_aside(mine, checks, f"{NO_PLAN} ({type(error).__name__})")
+        solved += [row for row in rows if isinstance(row, Solved)]
+        unsolved += [row for row in rows if isinstance(row, Unsolved)]
+
+
+def _solve_all(case: Case, modes: Mapping[int, Mode]) -> Mapping[int, Outcome]:
+    """Return every household's outcome; none, where a solver breaks down on some of them."""
+    try:
+        return solve_households(case, modes)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:  # whose fault it is shows when they are solved one by one
+        logger.exception("a solver broke down on %s accounts", len(modes))
+        return {}
+
+
+def _set_aside(
+    accounts: Iterable[int], checks: Mapping[int, models.Check], reason: str
+) -> list[Unsolved]:
+    return [Unsolved(checks[account], CheckStatus.BLOCKED, reason) for account in accounts]
 
 
 def find_blocked(case: Case) -> dict[int, str]:

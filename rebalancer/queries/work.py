@@ -13,6 +13,7 @@ from rebalancer.domain.lifecycle import ProposalStatus
 from rebalancer.domain.schedule import find_latest_look
 from rebalancer.queries.books import describe_policy
 from rebalancer.queries.controls import list_cooling
+from robo.common.builds import this_build
 from robo.common.market_calendar import list_sessions
 
 # What looks every trading day, whatever the schedule says.
@@ -40,6 +41,7 @@ def list_due_looks(*, firm_id: int, price_date: date) -> list[DueLook]:
     sessions = list_sessions(firm.exchange)
     wanted: list[DueLook] = []
     assignments = models.PolicyAssignment.objects.filter(
+        this_build(),
         policy__firm_id=firm_id,
         policy__is_active=True,
         account__is_open=True,

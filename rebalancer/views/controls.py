@@ -33,6 +33,7 @@ from rebalancer.queries import controls as reads
 from rebalancer.queries.pages import controls as pages
 from rebalancer.views.answers import UNPROCESSABLE, say_no
 from robo.common import clock
+from robo.common.builds import list_programs
 from robo.common.errors import Conflict, Refused
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _render(
         "stop_form": StopForm(auto_id="stop_%s", scopes=scopes, security_ids=security_ids)
         if scopes
         else None,
+        "programs": list_programs() if SwitchScope.ALL in scopes else [],
         "halt_form": HaltForm(auto_id="halt_%s", security_ids=security_ids),
         "ask_form": ReasonForm(auto_id=False),
         "decision_form": LimitsDecisionForm(auto_id="decide_%s"),

@@ -119,5 +119,6 @@ def _tell(database: Any) -> None:
     if status == TransactionStatus.INTRANS and getattr(database, _TOLD, None) == settings:
         return
     # On the bare connection: this is no query of anybody's, and must not call itself.
-    raw.execute(_TELL, settings)
+    with database.wrap_database_errors:
+        raw.execute(_TELL, settings)
     setattr(database, _TOLD, settings)

@@ -1,8 +1,10 @@
-"""A real Celery worker, killed with SIGKILL again and again while orders are under way.
+"""A real Celery worker, killed or replaced again and again while orders are under way.
 
-Whatever it was doing: nothing is lost, nothing is done twice, and the books agree.
+Whatever it was doing, and whenever its tasks are acknowledged: nothing is lost, nothing is done
+twice, and the books agree.
 """
 
+import itertools
 import os
 import time
 from datetime import date
@@ -25,7 +27,13 @@ OLD = date(2020, 1, 2)
 ACCOUNTS, KILLS, SECONDS = 8, 3, 240
 
 
-def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_to_start, settings):
+# How the worker that comes next acknowledges its tasks: early or late, given back or not.
+ACKNOWLEDGING = [{"ACKS_LATE": late, "GIVES_BACK": back} for late in "01" for back in "01"]
+
+
+def test_killing_the_worker_loses_nothing_and_doubles_nothing(
+    celery_worker_to_start, settings, tmp_path
+):
     world = make_world()
     for number in range(ACCOUNTS):
         world.add_account(
@@ -38,9 +46,12 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_to_s
     assert order_count >= 3 * ACCOUNTS
 
     worker, dice = celery_worker_to_start, Random(9)
-    broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}
+    environment = hook(tmp_path, ACKNOWLEDGE) | {
+        "PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)
+    }
+    kinds = itertools.cycle(ACKNOWLEDGING)
     kills, deadline = 0, time.monotonic() + SECONDS
-    worker.start(**broker_path)
+    worker.start(**environment, **next(kinds))
     while models.Proposal.objects.filter(status__in=OPEN_PROPOSAL).exists():
         assert time.monotonic() < deadline, worker.log()[-3000:]
         tasks.submit_orders.delay()
@@ -48,11 +59,12 @@ def test_killing_the_worker_loses_nothing_and_doubles_nothing(celery_worker_to_s
         tasks.sweep.delay()
         time.sleep(dice.uniform(0.0, 0.25))
         if kills < KILLS:
-            worker.kill9()
             kills += 1
+            # Killed, and the last one asked to stop, as in a deploy.
+            (worker.kill9 if kills < KILLS else worker.stop)()
             # What it had claimed is looked up once its lease is over: do not wait for that.
             expire_leases()
-            worker.start(**broker_path)
+            worker.start(**environment, **next(kinds))
 
     worker.kill9()
     assert kills == KILLS
@@ -74,11 +86,8 @@ def test_a_worker_killed_between_the_broker_and_the_books_is_made_up_for(
     world.look()
     world.approve(models.Proposal.objects.get())
     worker = celery_worker_to_start
-    hook = tmp_path / "sitecustomize.py"
-    hook.write_text(KILL_AFTER_SUBMIT)
     broker_path = {"PAPER_BROKER_PATH": str(settings.PAPER_BROKER_PATH)}
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
-    worker.start(**broker_path, PYTHONPATH=path)
+    worker.start(**broker_path, **hook(tmp_path, KILL_AFTER_SUBMIT))
     tasks.submit_orders.delay()
     deadline = time.monotonic() + 30
     while not get_paper_broker().count_orders():
@@ -99,6 +108,20 @@ def test_a_worker_killed_between_the_broker_and_the_books_is_made_up_for(
     assert check_orders(world.firm.pk) == []
 
 
+def hook(folder, code):
+    """Return the environment in which a process runs this code before anything else."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
+
+
+ACKNOWLEDGE = """
+import os
+from robo.celery import app
+
+app.conf.task_acks_late = os.environ["ACKS_LATE"] == "1"
+app.conf.task_reject_on_worker_lost = os.environ["GIVES_BACK"] == "1"
+app.conf.worker_soft_shutdown_timeout = 2
+"""
 KILL_AFTER_SUBMIT = """
 import os, signal
 import rebalancer.brokers.paper as paper

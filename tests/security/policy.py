@@ -250,6 +250,7 @@ API_ROUTES = {
 OWN_SIGN_IN = frozenset(
     {
         "health",
+        "ready",
         "api:nothing",
         "account_login",
         "account_logout",

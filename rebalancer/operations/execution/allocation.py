@@ -28,6 +28,7 @@ from rebalancer.operations.execution.booking import Change, book_changes, freeze
 from rebalancer.operations.execution.completing import close_orders
 from rebalancer.operations.execution.reports import UNREADABLE
 from rebalancer.operations.trail import audit_blocks, audit_orders
+from robo.common.builds import this_build
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _list_due() -> QuerySet[models.Block]:
     working = models.Slice.objects.filter(block_id=OuterRef("pk"), status__in=OPEN_ORDER)
     is_open = Q(status__in=OPEN_ORDER)
     return (
-        models.Block.objects.filter(is_open | ~_IS_SHARED)
+        models.Block.objects.filter(this_build(), is_open | ~_IS_SHARED)
         .exclude(is_open & Exists(working))
         .order_by("pk")
     )

@@ -20,6 +20,7 @@ from rebalancer.domain.lifecycle import OrderEvent, OrderStatus, advance_slice
 from rebalancer.operations.execution.brokers import group_by_broker, reach_broker
 from rebalancer.operations.execution.incidents import park_report
 from rebalancer.operations.execution.reports import record_answers
+from robo.common.builds import this_build
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def poll_slices(*, now: datetime) -> int:
     while True:
         rows = list(
             models.Slice.objects.select_related("block")
-            .filter(WORKING | _IS_DOUBTFUL, pk__gt=after)
+            .filter(WORKING | _IS_DOUBTFUL, this_build(), pk__gt=after)
             .order_by("pk")[:BATCH_SLICES]
         )
         if not rows:
@@ -79,6 +80,7 @@ def resolve_unknown(*, now: datetime) -> int:
         rows = list(
             models.Slice.objects.select_related("block")
             .filter(
+                this_build(),
                 status=OrderStatus.SUBMITTING,
                 lease_until__lt=Now(),
                 is_parked=False,
@@ -102,6 +104,7 @@ def _leave_unknown(slice_ids: Sequence[int], *, is_safe: bool) -> None:
     rows = list(
         models.Slice.objects.select_for_update(skip_locked=True)
         .filter(
+            this_build(),
             pk__in=slice_ids,
             status=OrderStatus.SUBMITTING,
             lease_until__lt=Now(),

@@ -16,6 +16,7 @@ from rebalancer.operations.approvals import list_changes_since
 from rebalancer.operations.consents import find_missing
 from rebalancer.operations.execution.lapsing import SAVED, let_lapse
 from rebalancer.operations.trail import audit_proposals
+from robo.common.builds import this_build
 
 BATCH_PROPOSALS = 50
 
@@ -40,7 +41,7 @@ def _begin_batch(*, after: int, now: datetime) -> tuple[int, int | None]:
     approved = list(
         models.Proposal.objects.select_for_update(skip_locked=True, of=["self"])
         .select_related("policy")
-        .filter(status=ProposalStatus.APPROVED, pk__gt=after)
+        .filter(this_build(), status=ProposalStatus.APPROVED, pk__gt=after)
         .order_by("id")[:BATCH_PROPOSALS]
     )
     missing = find_missing(approved, now=now)

@@ -39,6 +39,7 @@ from rebalancer.operations.execution.brokers import reach_broker
 from rebalancer.operations.execution.cutting import cut_block, find_waiting_buys
 from rebalancer.operations.execution.facts import Session, TradingDay, load_days, load_sessions
 from rebalancer.operations.trail import audit_blocks, audit_orders
+from robo.common.builds import this_build
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,10 @@ def _claim_orders(side: Side, after: int) -> tuple[list[models.Order], int | Non
     """
     mine = models.Order.objects.filter(proposal_id=OuterRef("pk"), side=side)
     proposals = models.Proposal.objects.select_for_update(skip_locked=True).filter(
-        Exists(mine.filter(status=OrderStatus.NEW)), status=ProposalStatus.EXECUTING, pk__gt=after
+        this_build(),
+        Exists(mine.filter(status=OrderStatus.NEW)),
+        status=ProposalStatus.EXECUTING,
+        pk__gt=after,
     )
     if side is Side.BUY:
         sells = models.Order.objects.filter(proposal_id=OuterRef("pk"), side=Side.SELL)

@@ -19,6 +19,7 @@ from rebalancer.domain.lifecycle import (
 )
 from rebalancer.operations.consents import announce_done
 from rebalancer.operations.trail import audit_proposals
+from robo.common.builds import this_build
 
 PROPOSALS_AT_ONCE = 200
 COMPLETED = {
@@ -43,7 +44,7 @@ def complete_proposals(*, now: datetime) -> int:
     open_orders = models.Order.objects.filter(proposal_id=OuterRef("pk"), status__in=OPEN_ORDER)
     done = list(
         models.Proposal.objects.select_for_update(skip_locked=True)
-        .filter(status=ProposalStatus.EXECUTING)
+        .filter(this_build(), status=ProposalStatus.EXECUTING)
         .filter(~Exists(open_orders))
         .prefetch_related("orders__trade")
         .order_by("id")[:PROPOSALS_AT_ONCE]

@@ -31,6 +31,7 @@ from rebalancer.operations.execution.dissolving import dissolve_blocks
 from rebalancer.operations.execution.facts import Session, load_sessions
 from rebalancer.operations.execution.reports import record_answers
 from rebalancer.operations.execution.sessions import end_blocks
+from robo.common.builds import this_build
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ def _renew_lease(item: Sending) -> bool:
         _release(item)
         return False
     mine = models.Slice.objects.filter(
+        this_build(),
         pk=item.slice_id,
         attempt_count=item.attempt,
         status=OrderStatus.SUBMITTING,
@@ -152,6 +154,7 @@ def _claim(*, after: int, now: datetime) -> _Claim:
         models.Slice.objects.select_for_update(skip_locked=True, of=["self"])
         .select_related("block__security")
         .filter(
+            this_build(),
             status=OrderStatus.NEW,
             due_at__lte=now,
             block__status__in=OPEN_ORDER,

@@ -20,6 +20,7 @@ from rebalancer.operations.execution.incidents import (
     park_report,
     resolve_reports,
 )
+from robo.common.builds import OtherBuild, this_build
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +42,21 @@ class Sitting:
 
 
 def load_sitting(answers: Mapping[str, BrokerOrder], broker: BrokerKind, now: datetime) -> Sitting:
-    """Lock the blocks and slices that answers are about, and load what is on record of them."""
+    """Lock the blocks and slices that answers are about, and load what is on record of them.
+
+    :raises OtherBuild: when the database was migrated since the broker was asked.
+    """
     mine = models.Slice.objects.filter(client_order_id__in=list(answers), block__broker=broker)
-    blocks = {
-        block.pk: block
-        for block in models.Block.objects.select_for_update(of=["self"])
+    found = list(
+        models.Block.objects.select_for_update(of=["self"])
         .select_related("security")
+        .annotate(is_of_this_build=this_build())
         .filter(pk__in=set(mine.values_list("block_id", flat=True)))
         .order_by("pk")
-    }
+    )
+    if not all(block.is_of_this_build for block in found):
+        raise OtherBuild("The database is of another build: the broker is asked again.")
+    blocks: dict[int, models.Block] = {block.pk: block for block in found}
     slices = {
         row.client_order_id: row
         for row in models.Slice.objects.select_for_update()
