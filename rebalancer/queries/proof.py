@@ -177,8 +177,8 @@ _BLOCK_FAULTS: dict[str, str] = {
         WHERE b.firm_id = %(firm)s
         GROUP BY b.id, s.share_step
         HAVING sum(o.filled_quantity) <> least(b.shared_quantity, b.quantity)
-            OR abs(sum(o.filled_amount) - b.shared_value
-                   * least(b.quantity / nullif(b.shared_quantity, 0), 1)) > 0.005
+            OR abs(sum(o.filled_amount) - b.shared_value * least(b.quantity, b.shared_quantity)
+                   / nullif(b.shared_quantity, 0)) > 0.005
             OR max(abs(o.filled_quantity - o.quantity
                        * least(b.shared_quantity, b.quantity) / b.quantity)) > s.share_step
             OR max(abs(o.filled_amount - b.shared_value * o.filled_quantity
