@@ -72,6 +72,7 @@ NAVIGATION = {
         CONTROLS,
         MODELS,
         POLICIES,
+        ACTIONS,
         PRICES,
         PEOPLE,
         DISCLOSURES,

@@ -180,6 +180,8 @@ class SeededBroker:
         name = ticket.client_order_id
         if name in self.orders and self.abilities.has_unique_ids:
             return
+        if ticket.market_date < self.today:
+            return  # An order that is good for a day is not taken on the next.
         self.taken[name] += 1
         self.orders.setdefault(name, Held(ticket))
 

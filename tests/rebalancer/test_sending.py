@@ -550,6 +550,36 @@ def test_a_cancel_that_no_broker_heard_is_not_forgotten(script):
     assert script.cancels == [get_sale(world).client_order_id]
 
 
+def test_a_cancel_does_not_end_what_the_broker_may_still_take(script):
+    """It timed out, the broker did not know it, a person cancelled it, and then it was taken."""
+    script.is_silent = True
+    world = form(80)
+    [item] = sending._claim(after=0, now=NOW).going
+    sending._send_batch([item], {})
+    script.is_silent = False
+    expire_leases()
+    orders.resolve_unknown_orders(now=NOW)
+    supervisor = people.make_user(world.firm, Role.SUPERVISOR)
+    [order] = list_sales()
+    deciding.cancel_order(
+        order_id=order.pk, user_id=supervisor.pk, reason="The client asked.", now=NOW
+    )
+    for _ in range(2):
+        orders.submit_orders(now=NOW)
+        orders.end_sessions(now=NOW)
+    sale = get_sale(world)
+    assert (script.tickets, sale.status, sale.closed_at) == ([], OrderStatus.NEW, None)
+    # So its shares are not sold a second time.
+    world.look()
+    assert models.Proposal.objects.count() == 1
+    script.submit(item.ticket)
+    script.say(sale.client_order_id, "F1", sale.quantity, status=BrokerStatus.FILLED)
+    orders.review_orders(now=NOW)
+    order.refresh_from_db()
+    assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, order.quantity)
+    prove(world)
+
+
 def test_what_somebody_cancelled_is_not_sent_while_the_broker_is_silent(script):
     world = form(80)
     script.is_silent = True
@@ -565,8 +595,12 @@ def test_what_somebody_cancelled_is_not_sent_while_the_broker_is_silent(script):
     orders.submit_orders(now=NOW)
     assert script.tickets == []
     orders.end_sessions(now=NOW)
+    # Until its day is over the broker may still take what it did not know.
+    assert list_sales()[0].status == OrderStatus.SUBMITTING
+    world.set_prices(date(2026, 11, 23))
+    orders.end_sessions(now=NOW)
     [order] = list_sales()
-    assert (order.status, order.filled_quantity) == (OrderStatus.CANCELLED, 0)
+    assert (order.status, order.filled_quantity) == (OrderStatus.EXPIRED, 0)
     assert "The client called." in order.reason
     prove(world)
 

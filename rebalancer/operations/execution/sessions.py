@@ -40,13 +40,15 @@ def close_sessions(*, now: datetime) -> int:
         if not blocks:
             return closed
         after = blocks[-1].pk
-        over = [block.pk for block in blocks if is_over(block.firm, block.session_date, now)]
-        if over:
-            stop_blocks(over, now=now, event=OrderEvent.EXPIRE, reason="The trading day is over.")
-            closed += len(over)
-        for block in blocks:
-            if block.stop_reason and block.pk not in over:
-                stop_blocks([block.pk], now=now, event=OrderEvent.CANCEL, reason=block.stop_reason)
+        over = {block.pk for block in blocks if is_over(block.firm, block.session_date, now)}
+        stopped = {block.pk: block.stop_reason for block in blocks if block.stop_reason}
+        plain = sorted(over - stopped.keys())
+        if plain:
+            stop_blocks(plain, now=now, event=OrderEvent.EXPIRE, reason="The trading day is over.")
+        for block_id, reason in stopped.items():
+            event = OrderEvent.EXPIRE if block_id in over else OrderEvent.CANCEL
+            stop_blocks([block_id], now=now, event=event, reason=reason)
+        closed += len(over)
 
 
 def end_blocks(block_ids: Sequence[int], *, now: datetime, reason: str) -> None:
@@ -71,9 +73,11 @@ def stop_blocks(block_ids: Sequence[int], *, now: datetime, event: OrderEvent, r
             block_id__in=block_ids, status=OrderStatus.NEW, attempt_count__gt=0
         )
     )
-    # Sent once without an answer and not known since: it may have been taken after all.
+    # Sent once without an answer and not known since: it may still be taken until its day is over,
+    # and a wish ends it no sooner, or its shares could be sold a second time meanwhile.
     _found, unknown = ask(doubtful, now=now)
-    working = _end_unsent(block_ids, {row.pk for row in unknown}, now, event, reason)
+    gone = {row.pk for row in unknown} if event is OrderEvent.EXPIRE else set()
+    working = _end_unsent(block_ids, gone, now, event, reason)
     for kind, firm_id, rows in group_by_broker(working):
         try:
             broker = reach_broker(kind, firm_id)
@@ -86,7 +90,7 @@ def stop_blocks(block_ids: Sequence[int], *, now: datetime, event: OrderEvent, r
 
 @transaction.atomic(durable=True)
 def _end_unsent(
-    block_ids: Sequence[int], unknown: set[int], now: datetime, event: OrderEvent, reason: str
+    block_ids: Sequence[int], gone: set[int], now: datetime, event: OrderEvent, reason: str
 ) -> list[models.Slice]:
     """Close slices that never went out; return those to cancel, with that intent on record."""
     list(models.Block.objects.select_for_update().filter(pk__in=block_ids).order_by("pk"))
@@ -97,7 +101,7 @@ def _end_unsent(
         .order_by("pk")
     )
     for row in rows:
-        if row.status == OrderStatus.NEW and (not row.attempt_count or row.pk in unknown):
+        if row.status == OrderStatus.NEW and (not row.attempt_count or row.pk in gone):
             row.status, row.closed_at = advance_slice(row.status, event), now
             row.reason = reason
     models.Slice.objects.bulk_update(rows, ["status", "closed_at", "reason"])
