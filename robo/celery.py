@@ -8,6 +8,8 @@ from celery import Celery
 from celery.contrib.django.task import DjangoTask
 from celery.signals import worker_init
 
+from robo.processes import end_after_parent
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "robo.settings")
 
 logger = logging.getLogger(__name__)
@@ -45,3 +47,5 @@ def check_before_work(**_facts: object) -> None:
     from robo.start import check_start
 
     check_start()
+    # Celery says goodbye to Redis, and waits for it even where it was killed with our parent.
+    end_after_parent()

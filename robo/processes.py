@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 STOP_TIMEOUT_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
+_PARENT = "ROBO_PARENT_PID"
 # Loaded before any fork: between fork and exec it is not safe to import or to open a library.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -51,7 +53,7 @@ class Child:
             output = files.enter_context(self.output_path.open("wb")) if self.output_path else log
             self.process = subprocess.Popen(
                 self.argv,
-                env=dict(self.env),
+                env=dict(self.env) | {_PARENT: str(os.getpid())},
                 cwd=self.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -109,6 +111,27 @@ def die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return hook
+
+
+def end_after_parent(*, grace_seconds: float = 10.0) -> None:
+    """Let a thread kill us and our own children when our parent is gone and we still are not.
+
+    For a `Child` that may hang in an orderly stop, because what it would say goodbye to has died
+    with its parent. Nothing happens in a program that somebody else has started.
+    """
+    parent_pid = int(os.environ.get(_PARENT, "0"))
+    if parent_pid != os.getppid():
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(1)
+        time.sleep(grace_seconds)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="end-after-parent", daemon=True).start()
 
 
 def command_line(pid: int) -> list[str]:
