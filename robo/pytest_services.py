@@ -4,6 +4,7 @@ would be read too late.
 """
 
 import base64
+import gc
 import os
 import secrets
 import shutil
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _WORKER_READY_SECONDS = 90
+# A test is over before much garbage has gathered.
+_GC_THRESHOLDS = (50_000, 20, 50)
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _CHROMIUM_FLAGS = [
     "--headless",
@@ -53,6 +56,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         except LocalServicesError as error:
             raise pytest.UsageError(str(error)) from error
     return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the garbage collector leave alone what stays: thousands of tests, and all modules."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _start_services(config: pytest.Config, *, name: str) -> None:

@@ -27,7 +27,7 @@ _DIGEST = (
     " ORDER BY (app || '.' || name) COLLATE \"C\"), ''), 'UTF8')), 'hex')"
     " FROM django_migrations WHERE app = ANY(%s))"
 )
-
+_IS_THIS = f"{_DIGEST} = %s"
 _PROGRAMS = (
     f"SELECT application_name, count(*), {_DIGEST} FROM pg_stat_activity"  # noqa: S608
     " WHERE datname = current_database() AND application_name LIKE %s"
@@ -45,7 +45,7 @@ class OtherBuild(Conflict):
 def this_build() -> RawSQL:
     """Return the condition, for a query that claims rows, that the database is of this build."""
     return RawSQL(  # noqa: S611 - a constant text, its values apart
-        f"{_DIGEST} = %s",
+        _IS_THIS,
         [settings.OWN_APPS, digest_migrations(settings.OWN_MIGRATIONS)],
         output_field=BooleanField(),
     )

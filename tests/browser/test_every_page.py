@@ -113,7 +113,7 @@ def look_at(page, address: str, *, is_new: bool) -> Iterator[str]:
         return
     page.evaluate(Axe().axe_script)
     yield from (f"{address}: {grave}" for grave in list_grave(page, AXE_ALL))
-    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     page.wait_for_function(_IS_DARK)
     yield from (f"{address} (dark): {grave}" for grave in list_grave(page, AXE_COLOURS))
     page.set_viewport_size({"width": PHONE_WIDTH, "height": HEIGHT})

@@ -333,7 +333,6 @@ MUTANTS = (
 QUICK = (
     "stale inputs accepted",
     "outbox row written after commit",
-    "cash leg rounded differently from cost",
     "tenant filter missing in one action",
     "session clock from the worker",
     "serializer with a writable approver",

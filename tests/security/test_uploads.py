@@ -32,7 +32,7 @@ PRICES = (
     b"date,symbol,close,dividend\n2030-03-01,AAA,10.123456,0\n2030-03-01,BBB,20.5,0.25\n"
     b"2030-03-04,AAA,10.2,\n"
 )
-FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "100000"))
+FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "50000"))
 MB = 1024 * 1024
 SECONDS_MAX, MEMORY_MAX = 10, 300 * MB
 HEADER = b"Account Number,Investment Name,Symbol,Shares,Share Price,Total Value\n"

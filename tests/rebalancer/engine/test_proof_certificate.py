@@ -189,7 +189,7 @@ def test_scip_finds_nothing_much_better_in_small_accounts(seed):
     assert outcome.bound <= best.objective + 1e-6 * value
 
 
-@pytest.mark.parametrize("seed", range(0, 200))
+@pytest.mark.parametrize("seed", range(0, 200, 2))
 def test_simpler_plans_are_never_better(seed):
     """Buy-only and naive plans, where they are admissible, cost at least as much."""
     drawn = draw(seed)

@@ -62,7 +62,7 @@ def price_drift(drawn: Drawn, row: AccountRow, security_id: int, amount: float) 
     return penalty / (2 * value) * (amount - weight * value) ** 2
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(0, 120, 2))
 def test_the_drift_that_a_trade_removes_is_what_the_rows_say(seed):
     drawn = simplify(draw(seed))
     answer = solve_household(drawn.build(), 0, mode=drawn.mode)
@@ -93,7 +93,7 @@ def list_tax(drawn: Drawn, row: AccountRow, trade: PlannedTrade) -> Decimal:
     return tax
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(0, 150, 2))
 def test_a_note_carries_the_tax_and_cost_of_its_trade(seed):
     drawn = draw(seed)
     answer = solve_household(drawn.build(), 0, mode=drawn.mode)
@@ -168,7 +168,7 @@ def is_borne_out(drawn: Drawn, row: AccountRow, security_id: int, note: NoTradeN
     }.get(note.code, True)
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(0, 200, 2))
 def test_the_reason_for_no_trade_is_borne_out_by_the_rows(seed):
     drawn = draw(seed)
     answer = solve_household(drawn.build(), 0, mode=drawn.mode)
