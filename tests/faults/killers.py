@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import time_machine
 from django.db import connections, transaction
@@ -15,20 +16,26 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from accounts.domain.roles import Role
-from portfolios.domain.kinds import Side
+from portfolios.domain.kinds import ActionKind, Side
 from portfolios.domain.pricing import Quote
-from portfolios.models import Lot
+from portfolios.models import Holding, Lot
+from portfolios.operations.corporate_actions import ActionDetails, apply_actions
 from portfolios.operations.fills import FillToBook, book_fills
 from portfolios.operations.prices import record_prices
 from portfolios.queries import taxes
 from rebalancer import api, models, tasks
-from rebalancer.operations import approvals
-from rebalancer.operations.execution import deciding
+from rebalancer.brokers.port import BrokerStatus
+from rebalancer.domain.kinds import ExecutionKind
+from rebalancer.operations import approvals, orders
+from rebalancer.operations.execution import brokers, deciding
 from robo.common import clock
 from robo.common.errors import NotAllowed
 from tests import people
-from tests.faults.firm import make_firm, prepare_proposal
-from tests.rebalancer.world import DAY, NOW, SECURITIES, World
+from tests.faults import companies
+from tests.faults.firm import OLD, make_firm, prepare_proposal
+from tests.portfolios.actions import announce_action
+from tests.rebalancer.scripted import ScriptedBroker
+from tests.rebalancer.world import DAY, NOW, SECURITIES, World, make_world
 
 
 def race_approvals() -> None:
@@ -192,3 +199,34 @@ def trust_a_wrong_clock() -> None:
     with time_machine.travel(now + timedelta(hours=2)):
         tasks.expire_proposals()
     assert pending.count() == count, "a proposal expired before its hour"
+
+
+def correct_after_a_split() -> None:
+    """The broker corrects a fill of the day before a split, on the day after."""
+    script = ScriptedBroker()
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        world = make_world()
+        lots = [("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)]
+        account = world.add_account("1000", lots=lots)
+        world.look()
+        world.approve(models.Proposal.objects.get(account=account))
+        orders.submit_orders(now=NOW)
+        [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
+        script.say(sale.client_order_id, "F", sale.quantity, status=BrokerStatus.FILLED)
+        orders.poll_broker(now=NOW)
+        security_id, monday = sale.block.security_id, companies.find_next_session(DAY)
+        announce_action(
+            firm_id=world.firm.pk,
+            details=ActionDetails(
+                security_id, ActionKind.SPLIT, monday, new_shares=2, old_shares=1
+            ),
+            market_date=DAY,
+            actor_id=world.admin.pk,
+        )
+        world.set_prices(monday, USTM="50")
+        apply_actions(firm_id=world.firm.pk, on_date=monday)
+        terms = {"kind": ExecutionKind.CORRECTION, "refers_to": "F", "fill_date": monday}
+        script.say(sale.client_order_id, "C", sale.quantity, "101", **terms)
+        orders.review_orders(now=NOW)
+    held = Holding.objects.get(account=account, security_id=security_id).quantity
+    assert held == 2 * (80 - sale.quantity), f"{held} shares are left"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.faults.killers import (
     buy_in_another_account,
     cancel_a_strangers_order,
+    correct_after_a_split,
     lose_in_another_account,
     name_another_approver,
     offer_bad_prices,
@@ -41,6 +42,7 @@ MUTANTS = (
     Mutant(
         "a correction counts in the shares of its own day",
         (Edit(f"{RUN}.allocation", "_find_fill_date", ", kind=ExecutionKind.FILL", ""),),
+        correct_after_a_split,
     ),
     Mutant(
         "an approval survives a split",
