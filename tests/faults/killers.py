@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from types import ModuleType
@@ -27,7 +27,7 @@ from rebalancer import api, models, tasks
 from rebalancer.brokers.port import BrokerStatus
 from rebalancer.domain.kinds import ExecutionKind
 from rebalancer.operations import approvals, orders
-from rebalancer.operations.execution import brokers, deciding
+from rebalancer.operations.execution import begin, brokers, deciding
 from robo.common import clock
 from robo.common.errors import NotAllowed
 from tests import people
@@ -205,28 +205,50 @@ def correct_after_a_split() -> None:
     """The broker corrects a fill of the day before a split, on the day after."""
     script = ScriptedBroker()
     with mock.patch.object(brokers, "get_paper_broker", return_value=script):
-        world = make_world()
-        lots = [("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)]
-        account = world.add_account("1000", lots=lots)
-        world.look()
-        world.approve(models.Proposal.objects.get(account=account))
+        world = _approve_sale()
         orders.submit_orders(now=NOW)
         [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
         script.say(sale.client_order_id, "F", sale.quantity, status=BrokerStatus.FILLED)
         orders.poll_broker(now=NOW)
-        security_id, monday = sale.block.security_id, companies.find_next_session(DAY)
-        announce_action(
-            firm_id=world.firm.pk,
-            details=ActionDetails(
-                security_id, ActionKind.SPLIT, monday, new_shares=2, old_shares=1
-            ),
-            market_date=DAY,
-            actor_id=world.admin.pk,
-        )
-        world.set_prices(monday, USTM="50")
-        apply_actions(firm_id=world.firm.pk, on_date=monday)
+        monday = _split_overnight(world)
         terms = {"kind": ExecutionKind.CORRECTION, "refers_to": "F", "fill_date": monday}
         script.say(sale.client_order_id, "C", sale.quantity, "101", **terms)
         orders.review_orders(now=NOW)
-    held = Holding.objects.get(account=account, security_id=security_id).quantity
-    assert held == 2 * (80 - sale.quantity), f"{held} shares are left"
+    held = Holding.objects.get(account=world.accounts[0], security_id=sale.block.security_id)
+    assert held.quantity == 2 * (80 - sale.quantity), f"{held.quantity} shares are left"
+
+
+def send_after_a_split() -> None:
+    """What was approved and begun before a split may not go after it."""
+    script = ScriptedBroker()
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        world = _approve_sale()
+        begin.begin_executions(now=NOW)
+        _split_overnight(world)
+        orders.submit_orders(now=NOW)
+    assert script.tickets == [], "an order was sent in the shares of yesterday"
+
+
+def _approve_sale() -> World:
+    """Return a world whose one account has an approved sale of USTM, of eighty shares."""
+    world = make_world()
+    world.add_account("1000", lots=[("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)])
+    world.look()
+    world.approve(models.Proposal.objects.get(firm=world.firm))
+    return world
+
+
+def _split_overnight(world: World) -> date:
+    """Split USTM two for one on the next session, and return that day."""
+    monday = companies.find_next_session(DAY)
+    announce_action(
+        firm_id=world.firm.pk,
+        details=ActionDetails(
+            world.security_ids["USTM"], ActionKind.SPLIT, monday, new_shares=2, old_shares=1
+        ),
+        market_date=DAY,
+        actor_id=world.admin.pk,
+    )
+    world.set_prices(monday, USTM="50")
+    apply_actions(firm_id=world.firm.pk, on_date=monday)
+    return monday

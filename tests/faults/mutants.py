@@ -16,6 +16,7 @@ from tests.faults.killers import (
     offer_bad_prices,
     race_approvals,
     seal_out_of_order,
+    send_after_a_split,
     trust_a_wrong_clock,
 )
 from tests.faults.mutating import Edit, mutated
@@ -50,6 +51,7 @@ MUTANTS = (
             Edit(f"{RUN}.admission", "drop_lapsed", "is_other = bool(acted) or", "is_other ="),
             Edit(f"{RUN}.admission", "_find_lapse", "abs(moved) > ", "abs(moved) > 9 + "),
         ),
+        send_after_a_split,
     ),
     Mutant(
         "stale inputs accepted",
@@ -333,6 +335,8 @@ MUTANTS = (
 )
 # What ten schedules or a directed case settle: in every run of the tests.
 QUICK = (
+    "a correction counts in the shares of its own day",
+    "an approval survives a split",
     "stale inputs accepted",
     "outbox row written after commit",
     "tenant filter missing in one action",
