@@ -35,7 +35,7 @@ from tests.faults import companies
 from tests.faults.firm import OLD, make_firm, prepare_proposal
 from tests.portfolios.actions import announce_action
 from tests.rebalancer.scripted import ScriptedBroker
-from tests.rebalancer.world import DAY, NOW, SECURITIES, World, make_world
+from tests.rebalancer.world import DAY, NOW, SECURITIES, World, expire_leases, make_world
 
 
 def race_approvals() -> None:
@@ -227,6 +227,21 @@ def send_after_a_split() -> None:
         _split_overnight(world)
         orders.submit_orders(now=NOW)
     assert script.tickets == [], "an order was sent in the shares of yesterday"
+
+
+def resend_what_was_taken() -> None:
+    """An order is taken and the answer lost; the broker knows it when it comes a second time."""
+    script = ScriptedBroker(is_mute=True)
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        world = _approve_sale()
+        orders.submit_orders(now=NOW)
+        script.is_mute = False
+        with mock.patch.object(script, "get_orders", return_value={}):
+            expire_leases()
+            orders.resolve_unknown_orders(now=NOW)
+        orders.submit_orders(now=NOW)
+    [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
+    assert (sale.status, len(script.tickets)) == ("SUBMITTED", 2), sale.status
 
 
 def _approve_sale() -> World:

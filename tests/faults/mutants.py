@@ -15,6 +15,7 @@ from tests.faults.killers import (
     name_another_approver,
     offer_bad_prices,
     race_approvals,
+    resend_what_was_taken,
     seal_out_of_order,
     send_after_a_split,
     trust_a_wrong_clock,
@@ -123,6 +124,7 @@ MUTANTS = (
                 "**({'status': 'REJECTED'} if item.attempt > 1 else {}))",
             ),
         ),
+        resend_what_was_taken,
     ),
     Mutant(
         "bust ignored",
