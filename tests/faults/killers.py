@@ -3,6 +3,7 @@
 import json
 import threading
 import uuid
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -242,6 +243,21 @@ def resend_what_was_taken() -> None:
         orders.submit_orders(now=NOW)
     [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
     assert (sale.status, len(script.tickets)) == ("SUBMITTED", 2), sale.status
+
+
+def end_before_the_fills() -> None:
+    """The broker says that an order is over, with two shares traded, and reports them later."""
+    script = ScriptedBroker()
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        world = _approve_sale()
+        orders.submit_orders(now=NOW)
+        [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
+        taken = script.orders[sale.client_order_id]
+        ended = replace(taken, status=BrokerStatus.CANCELLED, filled_quantity=Decimal(2))
+        script.orders[sale.client_order_id] = ended
+        orders.poll_broker(now=NOW)
+    sale.refresh_from_db()
+    assert sale.closed_at is None, "it was closed with two shares unrecorded"
 
 
 def _approve_sale() -> World:

@@ -11,6 +11,7 @@ from tests.faults.killers import (
     buy_in_another_account,
     cancel_a_strangers_order,
     correct_after_a_split,
+    end_before_the_fills,
     lose_in_another_account,
     name_another_approver,
     offer_bad_prices,
@@ -201,6 +202,7 @@ MUTANTS = (
                 "elif is_full or answer.status in ENDS:",
             ),
         ),
+        end_before_the_fills,
     ),
     Mutant(
         "tenant filter missing in one action",
