@@ -28,7 +28,7 @@ from rebalancer import api, models, tasks
 from rebalancer.brokers.port import BrokerStatus
 from rebalancer.domain.kinds import ExecutionKind
 from rebalancer.operations import approvals, orders
-from rebalancer.operations.execution import begin, brokers, deciding
+from rebalancer.operations.execution import asking, begin, blocks, brokers, deciding, sending
 from robo.common import clock
 from robo.common.errors import NotAllowed
 from tests import people
@@ -258,6 +258,18 @@ def end_before_the_fills() -> None:
         orders.poll_broker(now=NOW)
     sale.refresh_from_db()
     assert sale.closed_at is None, "it was closed with two shares unrecorded"
+
+
+def ask_while_it_is_sent() -> None:
+    """Another worker looks for sendings that were cut short, while one is under way."""
+    script = ScriptedBroker()
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        _approve_sale()
+        while begin.begin_executions(now=NOW):
+            pass
+        blocks.form_blocks(now=NOW)
+        assert sending._claim(after=0, now=NOW).going
+        assert asking.resolve_unknown(now=NOW) == 0, "its lease was over before it began"
 
 
 def _approve_sale() -> World:

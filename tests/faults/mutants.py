@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.killers import (
+    ask_while_it_is_sent,
     buy_in_another_account,
     cancel_a_strangers_order,
     correct_after_a_split,
@@ -276,6 +277,7 @@ MUTANTS = (
             ),
             Edit(f"{RUN}.sending", "_renew_lease", "        lease_until__gt=Now(),\n", ""),
         ),
+        ask_while_it_is_sent,
     ),
     Mutant(
         "session clock from the worker",
