@@ -260,6 +260,22 @@ def end_before_the_fills() -> None:
     assert sale.closed_at is None, "it was closed with two shares unrecorded"
 
 
+def fill_at_two_prices() -> None:
+    """Two accounts share a block that filled at two prices."""
+    script = ScriptedBroker()
+    with mock.patch.object(brokers, "get_paper_broker", return_value=script):
+        world = _approve_sale(80, 121)
+        orders.submit_orders(now=NOW)
+        [sale] = models.Slice.objects.filter(block__firm=world.firm, block__side="SELL")
+        script.say(sale.client_order_id, "F1", 7, "99.337")
+        rest = sale.quantity - 7
+        script.say(sale.client_order_id, "F2", rest, "100.011", status=BrokerStatus.FILLED)
+        orders.poll_broker(now=NOW)
+    fills = models.Fill.objects.filter(order__block=sale.block)
+    prices = set(fills.values_list("price", flat=True))
+    assert (len(fills), len(prices)) == (2, 1), f"one block, several prices: {prices}"
+
+
 def ask_while_it_is_sent() -> None:
     """Another worker looks for sendings that were cut short, while one is under way."""
     script = ScriptedBroker()
@@ -272,12 +288,15 @@ def ask_while_it_is_sent() -> None:
         assert asking.resolve_unknown(now=NOW) == 0, "its lease was over before it began"
 
 
-def _approve_sale() -> World:
-    """Return a world whose one account has an approved sale of USTM, of eighty shares."""
+def _approve_sale(*sizes: int) -> World:
+    """Return a world whose accounts, of so many USTM (one of eighty), have approved sales."""
     world = make_world()
-    world.add_account("1000", lots=[("USTM", "80", "4000", OLD), ("BOND", "10", "900", OLD)])
+    for size in sizes or (80,):
+        lots = [("USTM", str(size), "4000", OLD), ("BOND", "10", "900", OLD)]
+        world.add_account("1000", lots=lots)
     world.look()
-    world.approve(models.Proposal.objects.get(firm=world.firm))
+    for proposal in models.Proposal.objects.filter(firm=world.firm).order_by("pk"):
+        world.approve(proposal)
     return world
 
 

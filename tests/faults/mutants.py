@@ -13,6 +13,7 @@ from tests.faults.killers import (
     cancel_a_strangers_order,
     correct_after_a_split,
     end_before_the_fills,
+    fill_at_two_prices,
     lose_in_another_account,
     name_another_approver,
     offer_bad_prices,
@@ -337,6 +338,7 @@ MUTANTS = (
                 "price=round_price(change.share.amount / change.share.quantity)",
             ),
         ),
+        fill_at_two_prices,
     ),
 )
 # What ten schedules or a directed case settle: in every run of the tests.
