@@ -47,7 +47,7 @@ class ActionKind(StrEnum):
 class ActionStatus(StrEnum):
     """How far a corporate action has come."""
 
-    RECORDED = "RECORDED"  # by one person: nothing follows from it yet
+    RECORDED = "RECORDED"  # by one person: nothing is booked upon it, and nothing traded across it
     ANNOUNCED = "ANNOUNCED"  # confirmed by another
     APPLIED = "APPLIED"
     WITHDRAWN = "WITHDRAWN"

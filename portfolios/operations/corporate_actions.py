@@ -74,7 +74,7 @@ class ActionDetails:
 def record_action(
     *, firm_id: int, details: ActionDetails, market_date: date, actor_id: int
 ) -> models.CorporateAction:
-    """Put a corporate action on record; nothing follows until somebody else confirms it.
+    """Put a corporate action on record; nothing is booked until somebody else has confirmed it.
 
     :raises ActionRefused: naming what is wrong with it.
     :raises Conflict: when the same is on record already, or a later split is booked.

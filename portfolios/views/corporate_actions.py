@@ -1,5 +1,6 @@
 """Pages of corporate actions: what is on record, a form to add one, and taking one back."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
@@ -104,27 +105,27 @@ def _describe(form: ActionForm) -> ActionDetails:
 @require_fresh_sign_in
 def confirm(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Confirm, as the second person, what somebody else recorded."""
-    user = get_signed_in_user(request)
-    action = get_action_for(user, public_id)
-    try:
-        confirm_action(action_id=action.pk, actor_id=user.pk)
-    except Refused as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "Confirmed: it is booked when its day comes.")
-    return redirect("portfolios:actions")
+    return _answer(
+        request, public_id, confirm_action, "Confirmed: it is booked when its day comes."
+    )
 
 
 @require_permission(Permission.WRITE_SECURITIES)
 @require_POST
 def withdraw(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Take back an announcement that was wrong."""
+    return _answer(request, public_id, withdraw_action, "The announcement is withdrawn.")
+
+
+def _answer(
+    request: HttpRequest, public_id: UUID, operation: Callable[..., None], done: str
+) -> HttpResponse:
     user = get_signed_in_user(request)
     action = get_action_for(user, public_id)
     try:
-        withdraw_action(action_id=action.pk, actor_id=user.pk)
+        operation(action_id=action.pk, actor_id=user.pk)
     except Refused as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "The announcement is withdrawn.")
+        messages.success(request, done)
     return redirect("portfolios:actions")
